@@ -1,0 +1,49 @@
+"""Fixtures of every test: one real Postgres a session, one fresh database a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from platform_core.contracts import Mesh
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
+from psycopg import sql
+
+DOMAINS = ("customer", "inventory", "sales", "marketing")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running embedded server of this test session."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("server") / "postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+    """A fresh database without anything of the mesh; dropped after the test."""
+    name = f"mesh_{os.getpid()}_{next(_numbers)}"
+    warehouse = Warehouse({**postgres.conninfo(), "dbname": name}, server=postgres)
+    prepare_databases(warehouse)
+    yield warehouse
+    with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(empty_database: Warehouse) -> Warehouse:
+    """A fresh database with the platform's tables and the four domains, no product yet."""
+    apply(empty_database, Mesh(DOMAINS, {}, {}, ()))
+    return empty_database
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of this repository."""
+    return Path(__file__).parent

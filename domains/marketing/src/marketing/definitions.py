@@ -1,0 +1,5 @@
+"""The code location of the marketing domain."""
+
+from platform_core.orchestration import code_location
+
+defs = code_location(__file__)

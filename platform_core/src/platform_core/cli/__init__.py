@@ -1,0 +1,5 @@
+"""The mesh command. Each command is thin: parse, call, print."""
+
+from platform_core.cli.app import main
+
+__all__ = ["main"]

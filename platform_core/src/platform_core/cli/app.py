@@ -1,0 +1,46 @@
+"""The root of the command: sub-commands, and how errors reach a person."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from platform_core import __version__
+from platform_core.cli import access, data, develop, files, lifecycle
+from platform_core.errors import MeshError
+
+app = typer.Typer(
+    name="mesh",
+    help="A self-serve data mesh on Dagster. Start with `./mesh up`; every command has --help with examples.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for module in (lifecycle, files, access, data, develop):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mesh {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit.")) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """Runs the command; an error of the platform prints what, where and remedy, without a traceback, and exits with 1."""
+    try:
+        app(prog_name="./mesh")
+    except MeshError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("[bold red]error:[/] ", end="")
+        console.print(str(error), markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

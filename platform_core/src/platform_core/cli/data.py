@@ -1,0 +1,112 @@
+"""``query``, ``ingest``: data in and out by hand."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from platform_core.cli.session import AsJson, Session, err, out, print_json
+from platform_core.contracts import did_you_mean, naming
+from platform_core.errors import MeshError
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = {"rich_help_panel": "Data"}
+    app.command(**group)(query)
+    app.command(**group)(ingest)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SQL statement; it runs in a read-only transaction.")],
+    domain: Annotated[str | None, typer.Option("--as", help="Act as this domain: see exactly what its roles let it see.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Query the warehouse.
+
+    Examples:
+
+      ./mesh query "select * from sales_orders.daily_revenue order by 1 desc limit 5"
+
+      ./mesh query --as marketing "select count(*) from sales_orders.orders"
+    """
+    import psycopg
+    from rich.table import Table
+
+    session = Session.open()
+    if domain is not None and domain not in session.mesh.domains:
+        raise MeshError(f"there is no domain {domain!r}{did_you_mean(domain, session.mesh.domains)}", remedy=f"name one of: {', '.join(session.mesh.domains)}")
+    warehouse = session.warehouse
+    with warehouse.connect_domain(domain) if domain else warehouse.connect_platform() as connection:
+        connection.read_only = True
+        try:
+            cursor = connection.execute(sql.encode())
+            rows = cursor.fetchmany(limit + 1) if cursor.description else []
+        except psycopg.Error as error:
+            raise MeshError(str(error).strip(), remedy="correct the statement, or run ./mesh status to see the ports") from error
+        names = [column.name for column in cursor.description or ()]
+        connection.rollback()
+    if as_json:
+        print_json({"columns": names, "rows": [list(row) for row in rows[:limit]], "truncated": len(rows) > limit})
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name)
+    for row in rows[:limit]:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    out.print(table)
+    if len(rows) > limit:
+        err.print(f"[dim]more than {limit} rows; add --limit[/]")
+
+
+def ingest(
+    connection: Annotated[str, typer.Argument(help="A connection: domain/name, as in airbyte/<domain>/<name>.yaml.")],
+    stream: Annotated[list[str] | None, typer.Option(help="Only these streams.")] = None,
+    full_refresh: Annotated[bool, typer.Option(help="Forget the state and read everything again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a connection now, outside Dagster too; a running platform sees the new data and goes on from it.
+
+    Example:
+
+      ./mesh ingest sales/shop
+    """
+    from platform_core.ingestion import load_connection, run_sync
+
+    session = Session.open()
+    domain, _, name = connection.partition("/")
+    loaded = load_connection(session.settings.repo / "airbyte" / domain / f"{name}.yaml")
+    began = time.monotonic()
+    with err.status(f"syncing {connection}"):
+        result = run_sync(loaded, warehouse=session.warehouse, settings=session.settings, streams=stream or None, full_refresh=full_refresh)
+    _report(session, domain, result)
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json(
+            {
+                "sync": result.sync_id,
+                "seconds": round(seconds, 2),
+                "raw": result.raw_object,
+                "streams": {key: {"rows": value.rows, "bytes": value.bytes, "cursor": value.cursor} for key, value in result.streams.items()},
+            }
+        )
+        return
+    for key, value in result.streams.items():
+        out.print(f"{naming.raw_schema(domain)}.{key}: {value.rows:,} rows, {value.bytes:,} bytes, cursor {value.cursor or 'none'}")
+    out.print(f"{seconds:.1f} s; raw copy {result.raw_object}", soft_wrap=True)
+
+
+def _report(session: Session, domain: str, result: object) -> None:
+    """Tells a Dagster that has an instance here about the new data, so that its conditions see it."""
+    from platform_core.orchestration.local_instance import instance_home
+
+    if not (instance_home(session.settings) / "dagster.yaml").is_file():
+        return
+    from platform_core.orchestration.ingestion_assets import report_sync
+
+    report_sync(instance_home(session.settings), domain, result)
+    sys.stderr.flush()

@@ -1,0 +1,107 @@
+"""``test``, ``exec``, ``env``, ``bench``: for who works on the repository."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from platform_core.cli.session import AsJson
+from platform_core.settings import Settings
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = {"rich_help_panel": "Working on it"}
+    app.command(context_settings=_PASS_ON, **group)(test)  # pyright: ignore[reportArgumentType]
+    app.command("exec", context_settings=_PASS_ON, **group)(execute)  # pyright: ignore[reportArgumentType]
+    app.command(**group)(env)
+    app.command(**group)(bench)
+
+
+def test(context: typer.Context) -> None:
+    """Run the whole test suite; arguments go to pytest.
+
+    Examples:
+
+      ./mesh test
+
+      ./mesh test platform_core/tests/contracts -x
+    """
+    settings = Settings.load()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESH_") or name == "MESH_UV"}
+    environment |= {"GX_ANALYTICS_ENABLED": "false", "DATAHUB_TELEMETRY_ENABLED": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    environment["MESH_TEST_HOME"] = str(settings.home)
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *context.args], cwd=settings.repo, env=environment))
+
+
+def execute(context: typer.Context) -> None:
+    """Run a program of the environment (dagster, dg, dbt, psql, ...) with everything set for this checkout.
+
+    Examples:
+
+      ./mesh exec dg list components
+
+      cd dbt_projects/sales_dbt && ../../mesh exec dbt build
+    """
+    if not context.args:
+        raise typer.BadParameter("name a program, for example: ./mesh exec dagster --version")
+    environment = {**os.environ, **variables(Settings.load())}
+    try:
+        os.execvpe(context.args[0], context.args, environment)
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no program {context.args[0]!r} in the environment") from None
+
+
+def env() -> None:
+    """Print shell commands that set this checkout's environment.
+
+    Example:
+
+      eval "$(./mesh env)" && dagster dev
+    """
+    for name, value in variables(Settings.load()).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """What a shell in this checkout needs; no secret among it."""
+    from platform_core.orchestration.local_instance import instance_home
+    from platform_core.warehouse import EmbeddedPostgres, Warehouse
+
+    found = {
+        "MESH_REPO": str(settings.repo),
+        "MESH_HOME": str(settings.home),
+        "DAGSTER_HOME": str(instance_home(settings)),
+        "VIRTUAL_ENV": sys.prefix,
+        "PATH": os.environ.get("PATH", ""),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    if settings.warehouse_dsn is not None or (EmbeddedPostgres(settings.home / "postgres").folder / "port").is_file():
+        libpq = Warehouse.from_settings(settings).libpq_environment("")
+        found |= {name: value for name, value in libpq.items() if value}
+    if (settings.home / "postgres" / "port").is_file():
+        instance_home(settings).mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="What to measure: up.")],
+    repeat: Annotated[int, typer.Option(help="Runs; the median counts.", min=3)] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure, with the spread, on this machine.
+
+    Example:
+
+      ./mesh bench up --json
+    """
+    from platform_core.cli.bench import run_bench
+
+    run_bench(name, repeat, as_json)

@@ -1,0 +1,126 @@
+"""``lint``, ``plan``, ``apply``, ``prepare``: what the files say, and making it so."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
+from platform_core.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = {"rich_help_panel": "Product files"}
+    app.command(**group)(lint)
+    app.command(**group)(plan)
+    app.command(**group)(apply)
+    app.command(**group)(prepare)
+
+
+def lint(as_json: AsJson = False) -> None:
+    """Check every product, contract and connection file; exit 1 on errors.
+
+    Example:
+
+      ./mesh lint
+    """
+    from platform_core.ingestion import check_connections
+
+    session = Session.open()
+    problems = [*session.mesh.problems, *check_connections(session.settings.repo)]
+    documented = [
+        (contract.id, clause, f"{relative(session, at)}") for contract in session.mesh.contracts.values() for clause, at in contract.documented_only
+    ]
+    if as_json:
+        print_json(
+            {
+                "problems": [
+                    {
+                        "rule": problem.rule,
+                        "severity": problem.severity,
+                        "message": problem.message,
+                        "file": relative(session, problem.location.file),
+                        "line": problem.location.line,
+                        "remedy": problem.remedy,
+                    }
+                    for problem in problems
+                ],
+                "documented_only": [{"contract": contract, "clause": clause, "at": at} for contract, clause, at in documented],
+            }
+        )
+    else:
+        for problem in problems:
+            colour = "red" if problem.severity == "error" else "yellow"
+            out.print(f"[{colour}]{problem.severity}[/] ", end="")
+            out.print(f"{relative(session, problem.location)}: {problem.message} [{problem.rule}]\n  remedy: {problem.remedy}", markup=False, soft_wrap=True)
+        rules = sum(len(item.rules) for contract in session.mesh.contracts.values() for item in contract.tables)
+        out.print(f"{len(session.mesh.products)} products, {len(session.mesh.contracts)} contracts, {rules} rules, {len(problems)} problems")
+    sys.exit(any(problem.severity == "error" for problem in problems))
+
+
+def plan(as_json: AsJson = False) -> None:
+    """Show what `apply` would change in the warehouse; nothing is touched. Clauses that nothing enforces are listed too."""
+    from platform_core import warehouse
+
+    session = Session.open()
+    with session.warehouse.connect_platform() as connection:
+        steps = warehouse.plan(connection, session.mesh)
+        connection.rollback()
+    documented = [(contract, clause, at) for contract in session.mesh.contracts.values() for clause, at in contract.documented_only]
+    if as_json:
+        print_json(
+            {
+                "changes": [{"action": step.action, "object": step.object} for step in steps],
+                "documented_only": [{"contract": contract.id, "clause": clause, "at": relative(session, at)} for contract, clause, at in documented],
+            }
+        )
+        return
+    for step in steps:
+        out.print(f"[{'red' if step.action == 'revoke' else 'green'}]{step.action:>7}[/] {step.object}")
+    out.print(f"{len(steps)} changes" if steps else "the warehouse is what the files say")
+    for contract, clause, at in documented:
+        out.print(f"[dim]documented only:[/] {contract.id}: {clause} ({relative(session, at)})", soft_wrap=True)
+
+
+def apply(as_json: AsJson = False) -> None:
+    """Make the warehouse what the files say: schemas, roles, grants. A second time changes nothing."""
+    from platform_core import warehouse
+
+    session = Session.open()
+    steps = warehouse.apply(session.warehouse, session.mesh)
+    if as_json:
+        print_json({"changes": [{"action": step.action, "object": step.object} for step in steps]})
+        return
+    for step in steps:
+        out.print(f"{step.action:>7} {step.object}")
+    out.print(f"{len(steps)} changes applied" if steps else "nothing to change")
+
+
+def prepare(
+    domain: Annotated[list[str] | None, typer.Option(help="Only these domains; all by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the dbt manifests that code locations load; images do this when they are built.
+
+    Example:
+
+      ./mesh prepare --domain sales
+    """
+    from platform_core.transformation import parse_all
+
+    parsed = [project.domain for project in parse_all(projects(Settings.load(), domain))]
+    if as_json:
+        print_json({"parsed": parsed})
+    else:
+        err.print(f"parsed: {', '.join(parsed)}" if parsed else "every manifest is current")
+
+
+def projects(settings: Settings, domains: list[str] | None = None) -> list:  # pyright: ignore[reportMissingTypeArgument, reportUnknownParameterType]
+    """The dbt projects of the given domains, of all by default."""
+    from platform_core.transformation import DbtProject
+
+    found = sorted(path.parent.name.removesuffix("_dbt") for path in (settings.repo / "dbt_projects").glob("*_dbt/dbt_project.yml"))
+    return [DbtProject.of(domain, settings) for domain in domains or found]

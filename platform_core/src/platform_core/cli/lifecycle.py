@@ -1,0 +1,118 @@
+"""``up``, ``down``, ``status``, ``doctor``, ``reset``: the platform on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from platform_core.cli import table
+from platform_core.cli.session import AsJson, Session, err, out, print_json
+from platform_core.errors import MeshError
+from platform_core.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = {"rich_help_panel": "The platform on this machine"}
+    app.command(**group)(up)
+    app.command(**group)(down)
+    app.command(**group)(status)
+    app.command(**group)(doctor)
+    app.command(**group)(reset)
+
+
+def up(
+    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Serve the Dagster UI and stay; without, exit when all is published.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for all products to be published.", min=1)] = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Start everything: Postgres, Dagster, ingestion; events do the rest until every product is published.
+
+    Examples:
+
+      ./mesh up                    serve the UI until Ctrl-C
+
+      ./mesh up --no-ui --json     for scripts and CI
+    """
+    from platform_core.cli.up import run_up
+
+    sys.exit(run_up(ui=ui, timeout=timeout, as_json=as_json))
+
+
+def down(as_json: AsJson = False) -> None:
+    """Stop Dagster, its runs and the embedded Postgres of this checkout. Data stays."""
+    from platform_core.orchestration.local_stack import LocalStack
+    from platform_core.warehouse import EmbeddedPostgres
+
+    settings = Settings.load()
+    ended = LocalStack(settings).stop()
+    stopped = EmbeddedPostgres(settings.home / "postgres").stop()
+    if as_json:
+        print_json({"processes": ended, "postgres_stopped": stopped})
+    else:
+        out.print(f"stopped {ended} Dagster processes" if ended else "Dagster was not running", end="; ")
+        out.print("Postgres stopped" if stopped else "Postgres was not running")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show what every product serves: rows, checks, version, age."""
+    session = Session.open()
+    listed = table.products(session)
+    if as_json:
+        print_json({"products": listed})
+    else:
+        out.print(table.render(listed))
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check ports, disk, memory, versions, environment, database and code locations, each with a remedy."""
+    from platform_core.cli.checkup import examine
+
+    findings = examine(Settings.load(), progress=None if as_json else err)
+    if as_json:
+        print_json({"findings": [finding.__dict__ for finding in findings]})
+    else:
+        for finding in findings:
+            mark = {"ok": "[green]ok[/]     ", "warning": "[yellow]warning[/]", "error": "[red]error[/]  "}[finding.state]
+            out.print(f"{mark} [bold]{finding.name}[/]: {finding.found}", soft_wrap=True)
+            if finding.remedy:
+                out.print(f"        remedy: {finding.remedy}", soft_wrap=True)
+    sys.exit(any(finding.state == "error" for finding in findings))
+
+
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    environment: Annotated[bool, typer.Option(help="Remove the Python environment and the connectors too.")] = False,
+) -> None:
+    """Stop everything and remove the local state: database, lake, Dagster's history.
+
+    Examples:
+
+      ./mesh reset --yes                   data and history
+
+      ./mesh reset --yes --environment     all of .mesh
+    """
+    from platform_core.orchestration.local_stack import LocalStack
+    from platform_core.warehouse import EmbeddedPostgres
+
+    settings = Settings.load()
+    if settings.warehouse_dsn is not None:
+        err.print("[yellow]note:[/] MESH_WAREHOUSE_DSN is set; that database is not touched")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise MeshError("reset asks before it removes, and there is nobody to ask", remedy="add --yes")
+        typer.confirm(f"Remove the local state in {settings.home}?", abort=True)
+    LocalStack(settings).stop()
+    EmbeddedPostgres(settings.home / "postgres").stop()
+    kept = set() if environment else {"venv", "uv", "connectors"}
+    for path in sorted(settings.home.iterdir()) if settings.home.is_dir() else []:
+        if path.name in kept:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    out.print(f"removed the local state in {settings.home}" + ("" if environment else " (environment and connectors kept)"))

@@ -1,0 +1,69 @@
+"""What most commands need: the settings, the files, the warehouse; and the two ways to print."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from platform_core.contracts import Contract, ContractError, Mesh, did_you_mean, load_mesh
+from platform_core.settings import Settings
+from platform_core.warehouse import Warehouse
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True)
+class Session:
+    """The settings and the product files of one command."""
+
+    settings: Settings
+    mesh: Mesh
+
+    @classmethod
+    def open(cls) -> Session:
+        """Reads both."""
+        settings = Settings.load()
+        return cls(settings, load_mesh(settings.repo))
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The warehouse of the environment."""
+        return Warehouse.from_settings(self.settings)
+
+    def contract(self, name: str) -> Contract:
+        """The contract of a port, named ``domain.product.port``, or ``domain.product`` when it has one port.
+
+        Raises:
+            ContractError: There is none.
+        """
+        ports = {contract_id: contract for contract_id, contract in self.mesh.contracts.items() if name in {contract_id, contract.product_id}}
+        if len(ports) == 1:
+            return next(iter(ports.values()))
+        if ports:
+            raise ContractError(f"{name} has several ports", remedy=f"name one: {', '.join(ports)}")
+        broken = [problem for problem in self.mesh.problems if problem.severity == "error"]
+        if broken:
+            err.print(f"[yellow]note:[/] {len(broken)} error(s) in the files; run ./mesh lint")
+        known = ", ".join(self.mesh.contracts) or "none"
+        raise ContractError(f"there is no port {name!r}{did_you_mean(name, self.mesh.contracts)}", remedy=f"name one of: {known}")
+
+
+def print_json(document: Any) -> None:
+    """Prints one JSON document on standard output."""
+    import orjson
+
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode() + "\n")
+
+
+def relative(session: Session, path: Any) -> str:
+    """A path as people type it: from the repository's root."""
+    text = str(path)
+    root = f"{session.settings.repo}/"
+    return text.removeprefix(root)

@@ -1,0 +1,76 @@
+"""The table of products that ``up`` and ``status`` end with, and its JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from platform_core.cli.session import Session
+from platform_core.contracts import naming
+from platform_core.publishing import Publication, served
+
+
+def products(session: Session) -> list[dict[str, Any]]:
+    """What every port of the mesh serves, in the documented JSON form."""
+    with session.warehouse.connect_platform(autocommit=True) as connection:
+        ports = served(connection)
+        counted = connection.execute(
+            """SELECT r.contract_id, r.table_name, count(*) FILTER (WHERE r.passed), count(*) FILTER (WHERE NOT r.passed)
+               FROM mesh.check_results AS r JOIN mesh.ports AS s USING (contract_id, publication) GROUP BY 1, 2"""
+        ).fetchall()
+    checks = {(str(contract), str(table)): (int(passed), int(failed)) for contract, table, passed, failed in counted}
+    return [
+        {
+            "id": product.id,
+            "version": product.version,
+            "ports": [
+                _port(table.physical_name, port.contract_id, ports.get(port.contract_id), checks)
+                for port in product.outputs
+                for table in port.contract.tables
+            ],
+        }
+        for _, product in sorted(session.mesh.products.items())
+    ]
+
+
+def _port(table: str, contract_id: str, publication: Publication | None, checks: Mapping[tuple[str, str], tuple[int, int]]) -> dict[str, Any]:
+    passed, failed = checks.get((contract_id, table), (0, 0))
+    served_at = publication.decided_at if publication else None
+    return {
+        "table": table,
+        "relation": f"{naming.port_schema(contract_id.rpartition('.')[0])}.{table}",
+        "contract": contract_id,
+        "rows": publication.tables[table].get("rows") if publication and table in publication.tables else None,
+        "publication": publication.publication if publication else None,
+        "published_at": served_at.astimezone(UTC).isoformat() if served_at else None,
+        "checks_passed": passed,
+        "checks_failed": failed,
+    }
+
+
+def render(listed: list[dict[str, Any]]) -> Table:
+    """The same for people."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, justify in (("product", "left"), ("port", "left"), ("rows", "right"), ("checks", "right"), ("version", "left"), ("age", "right")):
+        table.add_column(title, justify=justify)  # pyright: ignore[reportArgumentType]
+    for product in listed:
+        for port in product["ports"]:
+            total = port["checks_passed"] + port["checks_failed"]
+            colour = "green" if total and not port["checks_failed"] else "yellow" if total else "dim"
+            rows = f"{port['rows']:,}" if port["rows"] is not None else "-"
+            checks = f"[{colour}]{port['checks_passed']}/{total}[/]" if total else "[dim]not published[/]"
+            table.add_row(product["id"], port["relation"], rows, checks, product["version"], _age(port["published_at"]))
+    return table
+
+
+def _age(published_at: str | None) -> str:
+    if published_at is None:
+        return "-"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(published_at)).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,279 @@
+"""``mesh up``: from nothing to every product published, with events doing the work."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from platform_core import warehouse as warehouses
+from platform_core.cli import table
+from platform_core.cli.files import projects
+from platform_core.cli.session import Session, err, out, print_json, relative
+from platform_core.errors import MeshError
+from platform_core.orchestration.local_stack import LocalStack, wait_for_ui
+from platform_core.settings import Settings
+from platform_core.transformation import parse_all
+from platform_core.warehouse import EmbeddedPostgres, Warehouse
+
+if TYPE_CHECKING:
+    from platform_core.orchestration.progress import State
+
+_LOOK_SECONDS = 0.5
+
+
+class UpError(MeshError):
+    """The platform did not come up."""
+
+
+def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
+    """Runs the command; its exit code."""
+    began = time.monotonic()
+    settings = Settings.load()
+    with _only_one(settings):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        session = Session.open()
+        for problem in session.mesh.problems:
+            if problem.severity == "error":
+                err.print(f"[red]error[/] {relative(session, problem.location)}: {problem.message}\n  remedy: {problem.remedy}", soft_wrap=True)
+        broken = any(problem.severity == "error" for problem in session.mesh.problems)
+        started_postgres = _prepare(session)
+        stack = LocalStack(settings)
+        with _interruptible(), contextlib.ExitStack() as cleanup:
+            if started_postgres:
+                cleanup.callback(EmbeddedPostgres(settings.home / "postgres").stop)
+            if not ui and not broken and _unchanged(session):
+                _finish(session, time.monotonic() - began, None, as_json)
+                err.print("nothing changed since everything was published")
+                return 0
+            stack.stop()  # what a killed command left behind
+            process, address = stack.start(ui=ui)
+            cleanup.callback(stack.stop)
+            code, summary = _watch(session, process, stack, timeout, address)
+            if code == 0 and not broken:
+                _remember(session)
+            if not as_json or not ui:
+                _finish(session, time.monotonic() - began, address, as_json)
+            if summary:
+                err.print(summary, markup=False, soft_wrap=True)
+            if ui:
+                _serve(process, stack, address, as_json, session, time.monotonic() - began)
+            return 1 if broken else code
+
+
+def _prepare(session: Session) -> bool:
+    """Postgres, schemas and roles, manifests, the instance's configuration; whether Postgres was started here."""
+    from platform_core.orchestration.local_instance import write_instance
+
+    settings = session.settings
+    started = False
+    with err.status("starting Postgres"):
+        if settings.warehouse_dsn is None:
+            started = EmbeddedPostgres(settings.home / "postgres").start()
+    server = EmbeddedPostgres(settings.home / "postgres")
+    if settings.warehouse_dsn is not None:
+        started = server.start()  # Dagster's own storage stays embedded on a laptop
+    with err.status("applying schemas, roles and grants"):
+        warehouses.prepare_databases(Warehouse({**server.conninfo(), "dbname": "mesh"}, server=server))
+        steps = warehouses.apply(session.warehouse, session.mesh)
+        write_instance(settings, server)
+    if steps:
+        err.print(f"applied {len(steps)} changes to schemas, roles and grants")
+    with err.status("parsing dbt projects"), _environment(session.warehouse):
+        parsed = parse_all(projects(settings))
+    if parsed:
+        err.print(f"parsed {len(parsed)} dbt projects")
+    return started
+
+
+@contextlib.contextmanager
+def _environment(warehouse: Warehouse) -> Iterator[None]:
+    """libpq's variables, as dbt will see them later: dbt parses again when they change."""
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in warehouse.libpq_environment("mesh").items() if name != "PGUSER"})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _watch(
+    session: Session, process: subprocess.Popen[bytes], stack: LocalStack, timeout: float, address: str | None
+) -> tuple[int, str | None]:
+    """Waits until everything is published or nothing more will happen; the exit code, and what is to be said."""
+    import dagster as dg
+
+    from platform_core.orchestration.progress import Watch
+
+    with dg.DagsterInstance.from_config(stack.environment()["DAGSTER_HOME"]) as instance:
+        if address:
+            wait_for_ui(address, process, stack)
+            err.print(f"Dagster UI: {address}")
+        watch = Watch(session.mesh, session.warehouse, instance)
+        state = watch.look()
+        fresh = not state.served  # a first start is done when all is published; a later one when nothing more happens
+        deadline = time.monotonic() + timeout
+        with _view() as view:
+            while True:
+                view.show(session, state)
+                if not state.outdated and (fresh or state.settled):
+                    return 0, None
+                if state.settled:
+                    return 1, _blame(session, state, stack)
+                if process.poll() is not None:
+                    return 1, f"Dagster ended by itself ({process.returncode}); the end of {stack.log}:\n{stack.log_tail(12)}"
+                if time.monotonic() > deadline:
+                    return 1, f"not published after {timeout:.0f} s: {', '.join(state.outdated)}\n{_blame(session, state, stack)}"
+                time.sleep(_LOOK_SECONDS)
+                state = watch.look()
+
+
+def _blame(session: Session, state: State, stack: LocalStack) -> str:
+    lines = [f"not published: {', '.join(state.outdated)}"] if state.outdated else []
+    for run in state.failed:
+        lines.append(f"run {run.run_id[:8]} of {', '.join(run.assets)} failed:")
+        lines += [f"  {line}" for line in run.message.replace(f"{session.settings.repo}/", "").splitlines()]
+    lines.append(f"where to look: ./mesh checks PORT, ./mesh up (UI, page Runs), {relative(session, stack.log)}")
+    return "\n".join(lines)
+
+
+def _finish(session: Session, seconds: float, address: str | None, as_json: bool) -> None:
+    listed = table.products(session)
+    if as_json:
+        print_json({"seconds": round(seconds, 2), "ui": address, "products": listed})
+    else:
+        out.print(table.render(listed))
+        err.print(f"{seconds:.1f} s")
+
+
+def _serve(process: subprocess.Popen[bytes], stack: LocalStack, address: str | None, as_json: bool, session: Session, seconds: float) -> None:
+    """Keeps serving until Ctrl-C or the end of Dagster."""
+    if as_json:
+        _finish(session, seconds, address, as_json)
+    err.print(f"serving [bold]{address}[/]; Ctrl-C stops everything")
+    with contextlib.suppress(KeyboardInterrupt):
+        process.wait()
+        raise UpError(f"Dagster ended by itself ({process.returncode})", where=str(stack.log), remedy=stack.log_tail())
+    err.print("stopping")
+
+
+def _unchanged(session: Session) -> bool:
+    """Whether everything was published from exactly these files before."""
+    from platform_core.orchestration.port_assets import code_version
+    from platform_core.publishing import served
+
+    mark = session.settings.home / "published-from"
+    if not mark.is_file() or mark.read_text() != _fingerprint(session.settings):
+        return False
+    with session.warehouse.connect_platform(autocommit=True) as connection:
+        ports = served(connection)
+    return all(
+        port.contract_id in ports and ports[port.contract_id].code_version == code_version(product, port.contract)
+        for product in session.mesh.products.values()
+        for port in product.outputs
+    )
+
+
+def _remember(session: Session) -> None:
+    (session.settings.home / "published-from").write_text(_fingerprint(session.settings))
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Hash of every file that decides what is published."""
+    digest = hashlib.sha256(f"{settings.demo_users}".encode())
+    for folder in ("domains", "dbt_projects", "airbyte", "platform_core/src"):
+        for path in sorted(Path(settings.repo, folder).rglob("*")):
+            if path.is_file() and not {"__pycache__", "target", "logs"} & set(path.parts) and path.suffix != ".pyc":
+                digest.update(str(path.relative_to(settings.repo)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UpError(
+                "./mesh up already runs in this checkout", where=str(settings.home), remedy="use its UI, or stop it with Ctrl-C or ./mesh down"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """A polite kill stops the platform the way Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@dataclass
+class _View:
+    """What is shown meanwhile: a live table on a terminal, a line a change elsewhere."""
+
+    live: Live | None
+    said: dict[str, str]
+
+    def show(self, session: Session, state: State) -> None:
+        """Shows a state."""
+        lines = {product.id: _phase(product.id, product.domain, state, [port.contract_id for port in product.outputs]) for product in session.mesh.products.values()}
+        if self.live is not None:
+            self.live.update(_picture(lines))
+            return
+        for name, phase in lines.items():
+            if self.said.get(name) != phase:
+                self.said[name] = phase
+                err.print(f"{name}: {phase}", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _view() -> Iterator[_View]:
+    if err.is_terminal and sys.stderr.isatty():
+        with Live(console=err, refresh_per_second=8, transient=True) as live:
+            yield _View(live, {})
+    else:
+        yield _View(None, {})
+
+
+def _phase(product_id: str, domain: str, state: State, contracts: list[str]) -> str:
+    own = product_id.replace(".", "/")
+    for part, doing in ((own, "publishing"), (f"{domain}/build", "building"), (f"{domain}/raw", "ingesting")):
+        if part in state.running:
+            return doing if state.running[part] == "running" else f"{doing}: queued"
+    if any(run for run in state.failed if any(asset.startswith((own, f"{domain}/build", f"{domain}/raw")) for asset in run.assets)):
+        return "failed"
+    return "published" if not set(contracts) & set(state.outdated) else "waiting for its inputs"
+
+
+def _picture(lines: dict[str, str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    for name, phase in lines.items():
+        mark: RenderableType = Text("✓", "green") if phase == "published" else Text("✗", "red") if phase == "failed" else Text("·", "dim")
+        if phase.endswith("ing"):
+            mark = Spinner("dots")
+        grid.add_row(mark, name, Text(phase, "dim" if phase.startswith("waiting") else ""))
+    return Group(grid)

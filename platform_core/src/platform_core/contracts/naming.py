@@ -1,0 +1,111 @@
+"""Every derived name of the mesh: asset keys, schemas, relations, roles, catalog URNs. Nothing else in the platform builds one.
+
+Source: shared design, "Names". Postgres cuts identifiers at 63 bytes, so a name is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import re
+
+IDENTIFIER_BYTES = 63
+DATABASE = "mesh"
+PLATFORM_ROLE = "mesh_platform"
+PLATFORM_SCHEMA = "mesh"
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+Key = tuple[str, ...]
+
+
+def raw_schema(domain: str) -> str:
+    """Schema of the tables that ingestion loads."""
+    return f"{domain}_raw"
+
+
+def build_schema(domain: str) -> str:
+    """Schema in which dbt and Python assets build."""
+    return f"{domain}_build"
+
+
+def port_schema(product_id: str) -> str:
+    """Schema of the views that consumers read, for a product id ``<domain>.<product>``."""
+    return product_id.replace(".", "_")
+
+
+def data_schema(product_id: str) -> str:
+    """Schema of the immutable published versions, hidden from consumers."""
+    return f"{port_schema(product_id)}_data"
+
+
+def version_table(table: str, publication: str) -> str:
+    """Name of one published version of a port table: ``<table>__<publication>``, cut to Postgres' limit from the left part."""
+    room = IDENTIFIER_BYTES - len(f"__{publication}".encode())
+    return f"{table.encode()[:room].decode(errors='ignore')}__{publication}"
+
+
+def owner_role(domain: str) -> str:
+    """Role (no login) that owns every object of the domain."""
+    return f"{domain}_owner"
+
+
+def job_role(domain: str) -> str:
+    """Login role of the domain's runs; a member of the owner role."""
+    return f"{domain}_job"
+
+
+def reader_role(product_id: str) -> str:
+    """Role whose members read the product's ports, personal data masked."""
+    return f"{port_schema(product_id)}_reader"
+
+
+def pii_reader_role(product_id: str) -> str:
+    """Role whose members read the product's ports with personal data in clear."""
+    return f"{reader_role(product_id)}_pii"
+
+
+def raw_key(domain: str, stream: str) -> Key:
+    """Asset key of a raw stream."""
+    return (domain, "raw", stream)
+
+
+def build_key(domain: str, model: str) -> Key:
+    """Asset key of a dbt model or a Python asset that feeds a port."""
+    return (domain, "build", model)
+
+
+def port_key(product_id: str, table: str) -> Key:
+    """Asset key of an output port's table."""
+    return (*product_id.split("."), table)
+
+
+def relation_key(schema: str, table: str, port_schemas: dict[str, str]) -> Key | None:
+    """Asset key of a relation, the inverse of the schema names above.
+
+    Args:
+        schema: Schema of the relation.
+        table: Table or view.
+        port_schemas: Port schema to product id, for the whole mesh (see ``Mesh.port_schemas``).
+
+    Returns:
+        The key, or None for a relation that the mesh does not own.
+    """
+    if schema in port_schemas:
+        return port_key(port_schemas[schema], table)
+    for suffix, key in (("_raw", raw_key), ("_build", build_key)):
+        if schema.endswith(suffix):
+            return key(schema.removesuffix(suffix), table)
+    return None
+
+
+def dataset_urn(schema: str, table: str, env: str = "PROD") -> str:
+    """DataHub URN of a Postgres relation, as DataHub's own Postgres source names it."""
+    return f"urn:li:dataset:(urn:li:dataPlatform:postgres,{DATABASE}.{schema}.{table},{env})"
+
+
+def data_product_urn(product_id: str) -> str:
+    """DataHub URN of a data product."""
+    return f"urn:li:dataProduct:{product_id}"
+
+
+def domain_urn(domain: str) -> str:
+    """DataHub URN of a business domain."""
+    return f"urn:li:domain:{domain}"

@@ -1,0 +1,121 @@
+"""Validation against the official JSON Schemas, as their packages ship them, with messages for people."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from platform_core.contracts.problem import Problem, did_you_mean
+from platform_core.contracts.source import Document
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+Standard = Literal["odps", "odcs"]
+_FILES = {"odps": ("dataproduct", "schemas/odps-1.1.0.schema.json"), "odcs": ("open_data_contract_standard", "schema.json")}
+_NAMES = {"odps": "Open Data Product Standard", "odcs": "Open Data Contract Standard"}
+_NO_MORE_KEYS = {"additionalProperties", "unevaluatedProperties"}
+_BRANCHES = ("allOf", "anyOf", "oneOf")
+
+
+def check(document: Document, standard: Standard) -> Iterator[Problem]:
+    """Yields one problem per breach of the official schema, the innermost cause of each.
+
+    A failing branch of a schema marks the keys of the whole object as unknown: those echoes of another error are left out.
+    """
+    errors = sorted(_validator(standard).iter_errors(document.data), key=lambda found: [str(step) for step in found.absolute_path])
+    told: set[tuple[int, str]] = set()
+    echoes: list[ValidationError] = []
+    for error in map(_innermost, errors):
+        if error.validator == "unevaluatedProperties" and _unknown_key(error, standard) is None:
+            echoes.append(error)
+            continue
+        problem = _problem(document, error, standard)
+        if (problem.location.line, problem.message) not in told:
+            told.add((problem.location.line, problem.message))
+            yield problem
+    if echoes and not told:
+        yield _problem(document, echoes[0], standard)
+
+
+def schema_path(standard: Standard) -> Path:
+    """File of the official schema in the installed package."""
+    package, name = _FILES[standard]
+    spec = importlib.util.find_spec(package)  # located, not imported: the packages pull in a command line
+    assert spec and spec.origin, f"the locked dependency {package} is installed"
+    return Path(spec.origin).parent / name
+
+
+@functools.cache
+def _validator(standard: Standard) -> Any:
+    from jsonschema import validators
+
+    schema = json.loads(schema_path(standard).read_text())
+    return validators.validator_for(schema)(schema)
+
+
+def _innermost(error: ValidationError) -> ValidationError:
+    from jsonschema.exceptions import best_match
+
+    if error.validator == "oneOf" and _keys_to_choose(error):
+        # Of the branches that each demand one key, the one whose key is there is meant.
+        meant = [cause for cause in error.context or [] if cause.validator != "required"]
+        return meant[0] if len(meant) == 1 else error
+    return best_match([error])
+
+
+def _problem(document: Document, error: ValidationError, standard: Standard) -> Problem:
+    path = tuple(error.absolute_path)
+    shown = ".".join(str(step) for step in path) or "the document"
+    location = document.at(*path)
+    rule, instance = f"{standard}-schema", error.instance
+    if error.validator in _NO_MORE_KEYS and (unknown := _unknown_key(error, standard)) is not None:
+        remedy = "remove it; platform fields go to customProperties as {property, value}"
+        hint = did_you_mean(unknown, _known_keys(error.schema, standard))
+        return Problem(rule, f"{shown} has the unknown key {unknown!r}{hint}", document.at(*path, unknown), remedy)
+    if error.validator == "required" and isinstance(instance, dict):
+        wanted: list[str] = error.validator_value if isinstance(error.validator_value, list) else []
+        missing = ", ".join(key for key in wanted if key not in instance)
+        return Problem(rule, f"{shown} lacks {missing}", location, f"add {missing}")
+    choice = _keys_to_choose(error)
+    if choice and isinstance(instance, dict):
+        given = [key for key in choice if key in instance]
+        message = f"{shown} has {' and '.join(given)}" if given else f"{shown} has none of {', '.join(choice)}"
+        return Problem(rule, message, location, "keep one of them" if given else f"add one of them, for example {choice[0]}")
+    message = error.message if len(error.message) < 240 else error.message[:240] + "..."
+    return Problem(rule, f"{shown}: {message}", location, f"see the {_NAMES[standard]} for this key")
+
+
+def _keys_to_choose(error: ValidationError) -> list[str]:
+    """The keys of a ``oneOf`` each branch of which demands one key."""
+    if error.validator != "oneOf" or not isinstance(error.validator_value, list):
+        return []
+    demanded = [branch.get("required") for branch in error.validator_value if isinstance(branch, dict)]
+    return [keys[0] for keys in demanded if keys] if all(keys and len(keys) == 1 for keys in demanded) else []
+
+
+def _unknown_key(error: ValidationError, standard: Standard) -> str | None:
+    known = set(_known_keys(error.schema, standard))
+    instance: Mapping[str, Any] = error.instance if isinstance(error.instance, dict) else {}
+    return next((key for key in instance if key not in known), None)
+
+
+def _known_keys(schema: Any, standard: Standard) -> Iterator[str]:
+    """Keys that a schema, and every schema that it refers to for the same object, names."""
+    definitions: Mapping[str, Any] = _validator(standard).schema.get("$defs", {})
+    parts, seen = [schema], set[str]()
+    while parts:
+        part = parts.pop()
+        if not isinstance(part, dict):
+            continue
+        yield from part.get("properties", {})
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        if name and name not in seen:
+            seen.add(name)
+            parts.append(definitions.get(name))
+        parts += [branch for key in _BRANCHES for branch in part.get(key, [])]
+        parts += [part.get(key) for key in ("then", "else")]

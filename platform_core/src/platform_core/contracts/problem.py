@@ -1,0 +1,46 @@
+"""What is wrong with a file, said once: the rule, the place, the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from platform_core.contracts.source import Location
+from platform_core.errors import MeshError
+
+Severity = Literal["error", "warning"]
+
+
+class ContractError(MeshError):
+    """A product or contract file does not hold what it must."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of the linter.
+
+    Attributes:
+        rule: Stable identifier of the rule, for example ``product-id``.
+        message: What is wrong, with the observed value.
+        location: Where.
+        remedy: What to do, as an imperative.
+        severity: Errors make a product unusable; warnings do not.
+    """
+
+    rule: str
+    message: str
+    location: Location
+    remedy: str
+    severity: Severity = "error"
+
+    def error(self) -> ContractError:
+        """The same as an exception."""
+        return ContractError(f"{self.message} [{self.rule}]", where=str(self.location), remedy=self.remedy)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``, did you mean 'x'?`` for the nearest known word, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean {near[0]!r}?" if near else ""

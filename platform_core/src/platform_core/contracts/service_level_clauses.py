@@ -1,0 +1,81 @@
+"""The service levels of a contract (ODCS ``slaProperties[]``), with the indicator in the custom property ``objective``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from platform_core.contracts.findings import Findings
+from platform_core.contracts.model import ServiceLevel, Table
+from platform_core.contracts.problem import did_you_mean
+from platform_core.contracts.source import Document, Step
+
+FRESHNESS_UNITS = {"m": 60, "minutes": 60, "h": 3600, "hours": 3600, "d": 86400, "days": 86400}
+"""Seconds of a freshness promise's unit."""
+
+_ENFORCED = {"freshness"}
+_WINDOW = re.compile(r"[1-9][0-9]{0,3}d")
+_MOMENTS = ("timestamp", "date")
+
+
+def read_service_level(document: Document, index: int, tables: tuple[Table, ...], found: Findings) -> ServiceLevel:
+    """Reads the service level at ``index``; what it measures must exist, and what it promises must be measurable."""
+    path: tuple[Step, ...] = ("slaProperties", index)
+    item: Mapping[str, Any] = document.data["slaProperties"][index]
+    name, value, unit = str(item["property"]), item["value"], item.get("unit")
+    if name not in _ENFORCED:
+        found.documented.append((f"service level {name!r}", document.at(*path)))
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        found.wrong(
+            "service-level", f"the freshness is {value!r}", document.at(*path, "value"), "write a positive number and a unit (m, h, d)"
+        )
+    elif unit not in FRESHNESS_UNITS:
+        remedy = f"use one of {', '.join(FRESHNESS_UNITS)}"
+        found.wrong("service-level", f"the unit of the freshness is {unit!r}", document.at(*path, "unit"), remedy)
+    _element(document, path, item, tables, found)
+    objective = _objective(document, path, item, found)
+    return ServiceLevel(name, value, unit, item.get("element"), item.get("description"), objective, document.at(*path))
+
+
+def _element(document: Document, path: tuple[Step, ...], item: Mapping[str, Any], tables: tuple[Table, ...], found: Findings) -> None:
+    at = document.at(*path, "element")
+    for element in str(item.get("element") or "").split(","):
+        table_name, _, column_name = element.strip().partition(".")
+        if not table_name:
+            continue
+        table = next((table for table in tables if table_name in {table.name, table.physical_name}), None)
+        if table is None:
+            hint = did_you_mean(table_name, [table.name for table in tables])
+            found.wrong("service-level", f"the element {table_name!r} is no table of this contract{hint}", at, "write <table>.<column>")
+            continue
+        if not column_name:
+            continue
+        column = next((column for column in table.columns if column_name in {column.name, column.physical_name}), None)
+        if column is None:
+            hint = did_you_mean(column_name, [column.name for column in table.columns])
+            found.wrong("service-level", f"the table {table_name!r} has no column {column_name!r}{hint}", at, "write <table>.<column>")
+        elif item["property"] == "freshness" and not str(column.logical_type or column.physical_type).startswith(_MOMENTS):
+            message = f"freshness is measured at {element.strip()!r}, which is neither a timestamp nor a date"
+            found.wrong("service-level", message, at, "name the column that says when a row last changed")
+
+
+def _objective(document: Document, path: tuple[Step, ...], item: Mapping[str, Any], found: Findings) -> Mapping[str, Any] | None:
+    objective: Mapping[str, Any] | None = None
+    for index, entry in enumerate(item.get("customProperties") or []):
+        if entry["property"] != "objective":
+            at = document.at(*path, "customProperties", index, "property")
+            hint = did_you_mean(str(entry["property"]), ["objective"])
+            found.wrong("service-level", f"the custom property {entry['property']!r} is unknown{hint}", at, "use objective")
+            continue
+        value, at = entry["value"], document.at(*path, "customProperties", index, "value")
+        ratio = value.get("ratio") if isinstance(value, dict) else None
+        window = value.get("window") if isinstance(value, dict) else None
+        sound = isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 < ratio <= 1
+        if not sound or not isinstance(window, str) or not _WINDOW.fullmatch(window) or set(value) != {"ratio", "window"}:
+            message = f"the objective is {value!r}, not a ratio up to 1 and a window of days"
+            found.wrong("service-level", message, at, "write value: {ratio: 0.8, window: 20d}")
+            continue
+        objective = value
+    return objective

@@ -1,0 +1,193 @@
+"""YAML with positions: every value of a file knows its line, so that every error can name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from platform_core.errors import MeshError
+
+Step = str | int
+_MAX_BYTES = 4_000_000
+_MAX_VALUES = 200_000
+_MAX_DEPTH = 100
+_SAFE_DEPTH = 1_000
+_TAG = "tag:yaml.org,2002:"
+_COLLECTIONS = (f"{_TAG}map", f"{_TAG}seq")
+
+
+class SourceError(MeshError):
+    """A file cannot be read as one YAML document."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A line of a file; prints as ``file:line``."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed YAML file: plain data, and the line of each of its values."""
+
+    path: Path
+    data: Any
+    lines: dict[tuple[Step, ...], int]
+
+    def line(self, path: tuple[Step, ...] = ()) -> int:
+        """The line of the value at ``path`` (keys and indexes from the root), or of its nearest known parent."""
+        steps = tuple(path)
+        while steps and steps not in self.lines:
+            steps = steps[:-1]
+        return self.lines.get(steps, 1)
+
+    def at(self, *path: Step) -> Location:
+        """The location of the value at ``path``."""
+        return Location(self.path, self.line(path))
+
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser where the wheel carries it: ten times faster
+
+
+class _Loader(_Base):
+    """Safe loader in which timestamps stay text (a contract's dates are strings by its schema) and a key stands once."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_yaml(path: Path) -> Document:
+    """Reads one YAML document.
+
+    Raises:
+        SourceError: The file is missing, too large, not UTF-8, not YAML, has a key twice, an alias cycle or several documents.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy="create the file or correct the path that names it"
+        ) from error
+    if len(raw) > _MAX_BYTES:
+        raise SourceError(f"is {len(raw)} bytes long", where=str(path), remedy=f"keep it under {_MAX_BYTES} bytes")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise SourceError("is not UTF-8 text", where=f"{path}:{line}", remedy="save the file as UTF-8") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> Document:
+    """Parses the text of one YAML document; ``path`` only names it in errors. Raises as ``load_yaml``."""
+    loader = _Loader(text)
+    try:
+        _check_depth(text, path)
+        node = loader.get_single_node()
+        if node is None:
+            raise SourceError("is empty", where=f"{path}:1", remedy="write the document, or delete the file")
+        builder = _Builder(loader, path)
+        data = builder.build(node, (), ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise SourceError(
+            f"is not valid YAML: {error.problem or error.context}", where=f"{path}:{line}", remedy="correct the syntax at this line"
+        ) from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow carries no mark
+        raise SourceError(f"is not valid YAML: {error}", where=f"{path}:1", remedy="remove the character") from error
+    except (RecursionError, ValueError) as error:
+        raise SourceError(f"is not usable YAML: {error}", where=f"{path}:1", remedy="simplify the document") from error
+    finally:
+        loader.dispose()
+    return Document(path, data, builder.lines)
+
+
+def _check_depth(text: str, path: Path) -> None:
+    """Raises for a document nested so deeply that libyaml's recursive composer would exhaust the stack of the process."""
+    # A block level needs at least a column (a list under a key shares one), a flow level a bracket: most files end here.
+    if 2 * max(map(len, text.splitlines()), default=0) + text.count("[") + text.count("{") <= _SAFE_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise SourceError(f"is nested more than {_MAX_DEPTH} levels deep", where=f"{path}:{line}", remedy="simplify the document")
+
+
+class _Builder:
+    """Plain data from a node tree, with the line of each value. Aliases and merge keys expand, so what they make is counted."""
+
+    def __init__(self, loader: _Loader, file: Path) -> None:
+        self.lines: dict[tuple[Step, ...], int] = {}
+        self._loader = loader
+        self._file = file
+        self._values = 0
+
+    def build(self, node: yaml.Node, path: tuple[Step, ...], above: tuple[int, ...]) -> Any:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        self._values += 1
+        if id(node) in above:
+            raise self._error("an alias refers to its own parent", node, "write the value out")
+        if self._values > _MAX_VALUES:
+            where = f"{self._file}:{self.lines[path[:1]]}"  # the node itself is an alias' target, far from what went wrong
+            raise SourceError(f"the document expands to more than {_MAX_VALUES:,} values", where=where, remedy="remove the nested aliases")
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+            raise self._error(f"the tag {_short(node.tag)} is not supported", node, "remove the tag")
+        inside = (*above, id(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, inside)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*path, index), inside) for index, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: tuple[Step, ...], inside: tuple[int, ...]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == f"{_TAG}merge":
+                sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for source in sources:
+                    if not isinstance(source, yaml.MappingNode):
+                        raise self._error("a merge key `<<` merges something else than a mapping", key_node, "name the alias of a mapping")
+                    merged = {**self.build(source, path, inside), **merged}
+                continue
+            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str):
+                shown = repr(key) if key is not None else "here"
+                raise self._error(f"the key {shown} is not text", key_node, "put it in quotes")
+            if key in result:
+                raise self._error(f"the key {key!r} stands twice", key_node, "keep one of the two")
+            self.lines[(*path, key)] = key_node.start_mark.line + 1
+            result[key] = self.build(value_node, (*path, key), inside)
+        return {**merged, **result}
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # PyYAML's constructors trust a tag that was written out
+            raise self._error(
+                f"the value does not fit the tag {_short(node.tag)}", node, "remove the tag, or put the value in quotes"
+            ) from error
+
+    def _error(self, what: str, node: yaml.Node, remedy: str) -> SourceError:
+        return SourceError(what, where=f"{self._file}:{node.start_mark.line + 1}", remedy=remedy)
+
+
+def _short(tag: str) -> str:
+    return tag.replace(_TAG, "!!")

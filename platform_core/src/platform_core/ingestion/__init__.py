@@ -1,0 +1,41 @@
+"""The ingestion plane: Airbyte connections as files, run embedded, loaded exactly once into ``<domain>_raw``."""
+
+from platform_core.ingestion.connection import Connection, ConnectorReference, StreamSelection
+from platform_core.ingestion.connection_file import check_connections, load_connection, load_connections
+from platform_core.ingestion.connector import ConnectorCommand
+from platform_core.ingestion.environment import connector_environment, write_lock
+from platform_core.ingestion.errors import (
+    ConcurrentSyncError,
+    ConfigurationError,
+    ConnectionFileError,
+    ConnectorEnvironmentError,
+    ConnectorError,
+    IngestionError,
+    LoadError,
+    ProtocolError,
+)
+from platform_core.ingestion.sync import Progress, StreamResult, SyncResult, run_sync
+
+__all__ = [
+    "ConcurrentSyncError",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionFileError",
+    "ConnectorCommand",
+    "ConnectorEnvironmentError",
+    "ConnectorError",
+    "ConnectorReference",
+    "IngestionError",
+    "LoadError",
+    "Progress",
+    "ProtocolError",
+    "StreamResult",
+    "StreamSelection",
+    "SyncResult",
+    "check_connections",
+    "connector_environment",
+    "load_connection",
+    "load_connections",
+    "run_sync",
+    "write_lock",
+]

@@ -1,0 +1,197 @@
+"""Connector configuration at run time: ``${ENV}`` placeholders, the types that the connector's spec asks for, redaction.
+
+Secrets exist only in the resolved configuration, which is handed to the connector in memory and never written anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from platform_core.ingestion.connection import Connection
+from platform_core.ingestion.errors import ConfigurationError
+
+_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}")
+_SHORTEST_SECRET = 4  # redacting shorter texts would only make logs unreadable
+
+Steps = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """A configuration ready for the connector.
+
+    Attributes:
+        data: The configuration; holds secrets, so it is hidden in ``repr``.
+        substituted: Where a whole value came from the environment, with the variable's name.
+        secrets: Texts to hide from logs and errors.
+    """
+
+    data: dict[str, Any] = field(repr=False)
+    substituted: dict[Steps, str]
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def redact(self, text: str) -> str:
+        """``text`` without any value that came from the environment."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def placeholder_problem(text: str) -> str | None:
+    """What is wrong with the placeholders of ``text``, if anything."""
+    rest = _PLACEHOLDER.sub("", text)
+    return f"the placeholder {rest[rest.index('${') :][:40]!r} is not closed or has no valid name" if "${" in rest else None
+
+
+def resolve_config(connection: Connection, environ: Mapping[str, str]) -> ResolvedConfig:
+    """Replaces the placeholders by the values of the environment.
+
+    Raises:
+        ConfigurationError: Variables are missing; all of them are named.
+    """
+    missing: dict[str, Steps] = {}
+    substituted: dict[Steps, str] = {}
+    secrets: set[str] = set()
+
+    def resolve(value: Any, steps: Steps) -> Any:
+        if isinstance(value, dict):
+            return {key: resolve(item, (*steps, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [resolve(item, (*steps, index)) for index, item in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+
+        def replace(match: re.Match[str]) -> str:
+            name = match["name"]
+            if name is None:
+                return "${"
+            found = environ.get(name) or match["default"]
+            if found is None:
+                missing.setdefault(name, steps)
+                return ""
+            if environ.get(name) and len(found) >= _SHORTEST_SECRET:
+                secrets.add(found)
+            if match[0] == value:
+                substituted[steps] = name
+            return found
+
+        return _PLACEHOLDER.sub(replace, value)
+
+    data = resolve(connection.config, ())
+    if missing:
+        names = ", ".join(sorted(missing))
+        first = min(connection.at("config", *steps).line for steps in missing.values())
+        raise ConfigurationError(
+            f"environment variable{'s' if len(missing) > 1 else ''} not set: {names}",
+            where=f"{connection.path}:{first}",
+            remedy=f"set {names} where the sync runs (an empty value counts as not set)",
+        )
+    return ResolvedConfig(data, substituted, tuple(sorted(secrets, key=len, reverse=True)))
+
+
+def fit_to_spec(connection: Connection, config: ResolvedConfig, spec: Mapping[str, Any]) -> ResolvedConfig:
+    """Gives values from the environment the type of the connector's spec, then validates the whole configuration against it.
+
+    Args:
+        connection: For the lines of errors.
+        config: The resolved configuration.
+        spec: The ``connectionSpecification``, a JSON Schema.
+
+    Raises:
+        ConfigurationError: A value does not fit. The value itself is never shown.
+    """
+    import jsonschema
+
+    data = config.data
+    secrets = set(config.secrets)
+    for steps, variable in config.substituted.items():
+        text = _get(config.data, steps)
+        value = _typed(connection, steps, variable, text, _schema_at(spec, steps))
+        data = _replace(data, steps, value)
+        if not isinstance(value, str):
+            secrets.discard(text)  # a number or a switch is no secret, and hiding every "10000" would garble the log
+    problems = sorted(
+        jsonschema.Draft7Validator(dict(spec)).iter_errors(data),
+        key=lambda problem: list(map(str, problem.absolute_path)),
+    )
+    if problems:
+        first = problems[0]
+        steps = tuple(first.absolute_path)
+        raise ConfigurationError(
+            f"{'.'.join(map(str, ('config', *steps)))} does not fit the connector: {_without_value(first)}",
+            where=str(connection.at("config", *steps)),
+            remedy=f"see what {connection.connector.package} {connection.connector.version} takes in its spec",
+        )
+    return ResolvedConfig(data, config.substituted, tuple(sorted(secrets, key=len, reverse=True)))
+
+
+def _schema_at(spec: Mapping[str, Any], steps: Steps) -> Mapping[str, Any]:
+    schema: Any = spec
+    for step in steps:
+        inner = schema.get("items") if isinstance(step, int) else (schema.get("properties") or {}).get(step)
+        if not isinstance(inner, Mapping):
+            return {}
+        schema = inner
+    return schema
+
+
+def _typed(connection: Connection, steps: Steps, variable: str, text: str, schema: Mapping[str, Any]) -> Any:
+    declared = schema.get("type")
+    kinds = {declared} if isinstance(declared, str) else set(declared or ())
+    if not kinds or "string" in kinds:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    fits = {
+        "integer": type(value) is int,
+        "number": type(value) in (int, float),
+        "boolean": type(value) is bool,
+        "array": isinstance(value, list),
+        "object": isinstance(value, dict),
+        "null": value is None,
+    }
+    if not any(fits.get(kind, False) for kind in kinds):
+        raise ConfigurationError(
+            f"environment variable {variable} is not of type {' or '.join(sorted(kinds))}",
+            where=str(connection.at("config", *steps)),
+            remedy=f"set {variable} to such a value",
+        )
+    return value
+
+
+def _get(data: Any, steps: Steps) -> Any:
+    for step in steps:
+        data = data[step]
+    return data
+
+
+def _replace(data: Any, steps: Steps, value: Any) -> Any:
+    if not steps:
+        return value
+    first, rest = steps[0], steps[1:]
+    if isinstance(data, list):
+        return [_replace(item, rest, value) if index == first else item for index, item in enumerate(data)]
+    return {key: _replace(item, rest, value) if key == first else item for key, item in data.items()}
+
+
+def _without_value(error: Any) -> str:
+    """The reason of a JSON Schema error; the library's own message quotes the value, which may be a secret."""
+    match error.validator:
+        case "required":
+            names = [name for name in error.validator_value if name not in error.instance]
+            return f"{', '.join(names)} is required"
+        case "type":
+            return f"it is not of type {error.validator_value}"
+        case "additionalProperties":
+            unknown = set(error.instance) - set(error.schema.get("properties", {}))
+            return f"unknown key {', '.join(sorted(unknown))}"
+        case "minimum" | "maximum" | "pattern" | "enum" | "const" | "minLength" | "maxLength" | "format":
+            return f"{error.validator} is {error.validator_value}"
+        case _:
+            return f"it breaks the rule {error.validator!r}"

@@ -1,0 +1,255 @@
+"""Reads ``airbyte/<domain>/<connection>.yaml`` and says every problem of it with file, line and remedy."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, load_yaml
+from platform_core.ingestion.config import placeholder_problem
+from platform_core.ingestion.connection import Connection, ConnectionModel
+from platform_core.ingestion.errors import ConnectionFileError
+
+FOLDER = "airbyte"
+_NOT_DOMAINS = {"locks", "manifests"}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SECRET_KEY = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
+_TYPE_NAMES = {
+    dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "nothing",
+}  # fmt: skip
+_WANTED = {
+    "string_type": "text", "dict_type": "a mapping", "model_type": "a mapping", "list_type": "a list", "tuple_type": "a list",
+    "float_type": "a number", "int_type": "a whole number", "bool_type": "true or false",
+}  # fmt: skip
+
+
+def load_connections(repo: Path, domain: str) -> list[Connection]:
+    """The connections of one domain, by name.
+
+    Args:
+        repo: Root of the monorepo.
+        domain: Name of the domain.
+
+    Raises:
+        ConnectionFileError: A file is wrong; the first problem is the message, ``check_connections`` gives all.
+    """
+    connections, problems = _read_domain(repo, domain)
+    if problems:
+        raise _error(problems)
+    return connections
+
+
+def load_connection(path: Path) -> Connection:
+    """One connection file on its own, its domain being the name of its folder.
+
+    Raises:
+        ConnectionFileError: The file is wrong.
+    """
+    connection, problems = _read(path, path.parent.name)
+    if connection is None or problems:
+        raise _error(problems)
+    return connection
+
+
+def check_connections(repo: Path, domain: str | None = None) -> tuple[Problem, ...]:
+    """All problems of the connection files of one domain, or of all domains. An empty tuple means that all can be used."""
+    if domain is not None:
+        return tuple(_read_domain(repo, domain)[1])
+    folder = repo / FOLDER
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    return tuple(problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1])
+
+
+def _error(problems: list[Problem]) -> ConnectionFileError:
+    first, *others = problems
+    more = "".join(f"\n{other.location}: {other.message}\n  remedy: {other.remedy}" for other in others)
+    return ConnectionFileError(first.message, where=str(first.location), remedy=first.remedy + more)
+
+
+def _read_domain(repo: Path, domain: str) -> tuple[list[Connection], list[Problem]]:
+    folder = repo / FOLDER / domain
+    if not folder.is_dir():
+        return [], []
+    if not (repo / "domains" / domain).is_dir():
+        known = [entry.name for entry in (repo / "domains").iterdir() if entry.is_dir()] if (repo / "domains").is_dir() else []
+        return [], [
+            Problem(
+                "connection-domain",
+                f"there is no domain {domain!r}{did_you_mean(domain, known)}",
+                Location(folder, 1),
+                f"rename the folder to a domain ({', '.join(sorted(known)) or 'none exist'}), or create it with: mesh new domain {domain}",
+            )
+        ]
+    connections: list[Connection] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        connection, found = _read(path, domain)
+        problems += found
+        if connection is not None:
+            connections.append(connection)
+    owners: dict[str, Connection] = {}
+    for connection in connections:
+        for index, stream in enumerate(connection.streams):
+            other = owners.setdefault(stream.name, connection)
+            if other is not connection:
+                problems.append(
+                    Problem(
+                        "connection-stream-twice",
+                        f"stream {stream.name!r} is also loaded by {other.path.name}: both would write {domain}_raw.{stream.name}",
+                        connection.at("streams", index, "name"),
+                        "keep it in one connection, or move one of them to another domain",
+                    )
+                )
+    return connections, problems
+
+
+def _read(path: Path, domain: str) -> tuple[Connection | None, list[Problem]]:
+    if path.suffix != ".yaml" or not _NAME.fullmatch(path.stem):
+        remedy = "rename it to <connection>.yaml, in lower case letters, digits and underscores"
+        return None, [Problem("connection-name", f"{path.name!r} is not the name of a connection", Location(path, 1), remedy)]
+    try:
+        document = load_yaml(path)
+        content = path.read_bytes()
+    except SourceError as error:
+        file, _, line = (error.where or "").rpartition(":")
+        location = Location(Path(file), int(line)) if line.isdigit() else Location(path, 1)
+        return None, [Problem("connection-yaml", error.what, location, error.remedy or "correct the file")]
+    if not isinstance(document.data, dict):
+        remedy = "begin with connector:, config: and streams:"
+        return None, [Problem("connection-shape", f"is {_type_name(document.data)}, not a mapping", document.at(), remedy)]
+    problems = [*_shape_problems(document), *_value_problems(document)]
+    if problems:
+        return None, problems
+    model = ConnectionModel.model_validate(document.data)
+    connection = Connection(
+        domain=domain,
+        name=path.stem,
+        path=path,
+        description=model.description,
+        connector=model.connector,
+        config=model.config,
+        streams=tuple(model.streams),
+        schedule=model.schedule,
+        timeouts=model.timeouts,
+        content_hash=hashlib.sha256(content).hexdigest(),
+        document=document,
+    )
+    return connection, []
+
+
+def _shape_problems(document: Document) -> Iterator[Problem]:
+    try:
+        ConnectionModel.model_validate(document.data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        for detail in details:
+            steps = detail["loc"]
+            if detail["type"] == "missing" and any(_is_misspelt(steps, other["loc"]) for other in details if other["type"] == "extra_forbidden"):
+                continue  # said once, at the misspelt key
+            yield _describe(document, steps, detail["type"], detail)
+
+
+def _is_misspelt(missing: tuple[str | int, ...], unknown: tuple[str | int, ...]) -> bool:
+    return missing[:-1] == unknown[:-1] and bool(did_you_mean(str(unknown[-1]), [str(missing[-1])]))
+
+
+def _describe(document: Document, steps: tuple[str | int, ...], kind: str, detail: Any) -> Problem:
+    name = _dotted(steps)
+    value, location = detail.get("input"), document.at(*steps)
+    if kind == "extra_forbidden":
+        known = _known_keys(steps[:-1])
+        inside = f" in {_dotted(steps[:-1])}" if steps[:-1] else ""
+        message = f"unknown key {steps[-1]!r}{inside}{did_you_mean(str(steps[-1]), known)}"
+        return Problem("connection-key", message, location, f"use one of: {', '.join(known)}")
+    if kind == "missing":
+        return Problem("connection-missing", f"{name} is missing", location, f"add {steps[-1]}:")
+    if kind == "literal_error":
+        expected = str(detail["ctx"]["expected"]).replace(" or ", ", ")
+        known = re.findall(r"'([^']+)'", expected)
+        return Problem(
+            "connection-value",
+            f"{name} is {value!r}{did_you_mean(str(value), known)}",
+            location,
+            f"use one of: {expected}",
+        )
+    if kind in _WANTED:
+        quoted = " (put it in quotes)" if kind == "string_type" and isinstance(value, int | float | bool) else ""
+        message = f"{name} is {_type_name(value)}, not {_WANTED[kind]}"
+        return Problem("connection-type", message, location, f"write {_WANTED[kind]}{quoted}")
+    remedy = (detail.get("ctx") or {}).get("remedy", "correct the value")
+    if kind in {"too_short", "string_too_short"}:
+        return Problem(
+            "connection-empty",
+            f"{name} is empty",
+            location,
+            "name at least one" if kind == "too_short" else "write its name",
+        )
+    return Problem("connection-value", f"{name} {detail['msg'][:1].lower()}{detail['msg'][1:]}", location, remedy)
+
+
+def _value_problems(document: Document) -> Iterator[Problem]:
+    streams = document.data.get("streams")
+    seen: dict[Any, int] = {}
+    for index, stream in enumerate(streams if isinstance(streams, list) else []):
+        name = stream.get("name") if isinstance(stream, dict) else None
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            first = document.line(("streams", seen[name], "name"))
+            message = f"stream {name!r} stands twice (first at line {first})"
+            yield Problem("connection-stream-twice", message, document.at("streams", index, "name"), "keep one of the two")
+    for steps, value in _leaves(document.data.get("config"), ("config",)):
+        problem = placeholder_problem(value) if isinstance(value, str) else None
+        if problem:
+            remedy = "write ${NAME} or ${NAME:-default}; a literal dollar before a brace is $${"
+            yield Problem("connection-placeholder", f"{_dotted(steps)}: {problem}", document.at(*steps), remedy)
+        elif isinstance(value, str) and value and "${" not in value and _SECRET_KEY.search(str(steps[-1])):
+            variable = re.sub(r"\W", "_", f"{document.path.stem}_{steps[-1]}").upper()
+            message = f"{_dotted(steps)} looks like a secret written into the file"
+            yield Problem(
+                "connection-secret",
+                message,
+                document.at(*steps),
+                f"write ${{{variable}}} and set that environment variable",
+            )
+
+
+def _leaves(value: Any, steps: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, (*steps, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*steps, index))
+    else:
+        yield steps, value
+
+
+def _known_keys(steps: tuple[str | int, ...]) -> list[str]:
+    model: Any = ConnectionModel
+    for step in steps:
+        if isinstance(step, str) and isinstance(model, type) and issubclass(model, BaseModel):
+            model = _inner(model.model_fields[step].annotation)
+    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _inner(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in (list, typing.Union, types.UnionType):
+        return next((part for part in map(_inner, typing.get_args(annotation)) if part is not type(None)), None)
+    return annotation
+
+
+def _dotted(steps: tuple[str | int, ...]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".") or "the file"
+
+
+def _type_name(value: Any) -> str:
+    name = _TYPE_NAMES.get(type(value), type(value).__name__)
+    return f"{name} {value!r}" if isinstance(value, int | float) and not isinstance(value, bool) else name

@@ -1,0 +1,309 @@
+"""Drives a connector process over the Airbyte protocol: spec, check, discover, read."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import orjson
+
+from platform_core.ingestion import guard
+from platform_core.ingestion.errors import ConnectorError
+from platform_core.ingestion.handover import handed_over
+from platform_core.ingestion.protocol import Json, Log, Reply, TraceError, decode, interpret
+
+_READ_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031  # Linux: a pipe of 1 MiB saves sixteen wake-ups of seventeen
+_STDERR_LINES = 50
+_END_SECONDS = 10.0
+# A connector is foreign code: it gets what it needs to reach its source, never the platform's own variables.
+_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE",
+           "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # fmt: skip
+_LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ConnectorCommand:
+    """How to start a connector.
+
+    Attributes:
+        argv: Program and fixed arguments; the action and its options follow.
+        name: Package, for people.
+        version: Exact version.
+    """
+
+    argv: tuple[str, ...]
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class ConnectorRun:
+    """One running connector. A context manager: leaving it ends the whole process group, in every case."""
+
+    def __init__(
+        self,
+        command: ConnectorCommand,
+        action: str,
+        *,
+        config: Json | None = None,
+        catalog: Json | None = None,
+        state: Json | list[Json] | None = None,
+        idle_seconds: float = 900,
+        total_seconds: float | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        """Prepares the run; ``__enter__`` starts it.
+
+        Args:
+            command: The connector.
+            action: ``spec``, ``check``, ``discover`` or ``read``.
+            config: Resolved configuration.
+            catalog: Configured catalog, for ``read``.
+            state: State to resume from, for ``read``.
+            idle_seconds: Longest silence on both output streams.
+            total_seconds: Longest run.
+            redact: Hides secrets in everything that is logged or raised.
+        """
+        self.command, self.action = command, action
+        self._documents = {"config": config, "catalog": catalog, "state": state}
+        self._idle, self._total, self._redact = idle_seconds, total_seconds, redact
+        self._stack = contextlib.ExitStack()
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._heard = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline = -1
+        self._drain: threading.Thread | None = None
+
+    def __enter__(self) -> ConnectorRun:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _start(self) -> None:
+        folder = tempfile.mkdtemp(prefix="mesh-connector-")
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        argv, inherited = [*self.command.argv, self.action], []
+        for name, document in self._documents.items():
+            if document is not None:
+                handover = self._stack.enter_context(handed_over(name, orjson.dumps(document, default=_exact)))
+                argv += [f"--{name}", handover.path]
+                inherited += [handover.descriptor] if handover.descriptor is not None else []
+        read_end, self._lifeline = os.pipe()
+        environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        environment |= {"HOME": folder, "TMPDIR": folder, "DO_NOT_TRACK": "true"}
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(guard.__file__), str(read_end), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(read_end, *inherited),
+                cwd=folder,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends the connector in order
+            )
+        finally:
+            os.close(read_end)
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._process.stdout.fileno(), _F_SETPIPE_SZ, _READ_BYTES)
+        self._drain = threading.Thread(target=self._drain_stderr, name="connector-stderr", daemon=True)
+        self._drain.start()
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Whole lines of the connector's output, in blocks as they come.
+
+        Raises:
+            ConnectorError: The connector was silent, or ran, for too long.
+        """
+        assert self._process is not None and self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        began = self._heard = time.monotonic()
+        pieces: list[bytes] = []
+        while True:
+            self._wait(poll, began)
+            block = os.read(descriptor, _READ_BYTES)
+            if not block:
+                break
+            end = block.rfind(b"\n")
+            if end < 0:  # a piece of a long line; joined once, when its end is there
+                pieces.append(block)
+                continue
+            pieces.append(block[:end])
+            yield b"".join(pieces).split(b"\n")
+            pieces = [block[end + 1 :]] if end + 1 < len(block) else []
+            self._heard = time.monotonic()  # the time that the loader took is not the connector's silence
+        if pieces:
+            yield [b"".join(pieces)]
+
+    def _wait(self, poll: select.poll, began: float) -> None:
+        while True:
+            now = time.monotonic()
+            left = self._heard + self._idle - now
+            if self._total is not None:
+                left = min(left, began + self._total - now)
+            if poll.poll(max(0, left) * 1000):
+                return
+            now = time.monotonic()
+            if self._total is not None and now >= began + self._total:
+                raise self._timeout(f"ran longer than {self._total:g} s", "total")
+            if now >= self._heard + self._idle:
+                raise self._timeout(f"was silent for {self._idle:g} s", "idle")
+
+    def _timeout(self, what: str, key: str) -> ConnectorError:
+        return ConnectorError(
+            f"the connector {what} in {self.action} and was ended{self.stderr_tail()}",
+            where=str(self.command),
+            remedy=f"see whether the source answers; raise timeouts: {key}: if it is only slow",
+        )
+
+    def exit_code(self) -> int:
+        """Waits for the end; 0 is success."""
+        assert self._process is not None
+        try:
+            return self._process.wait(self._idle)
+        except subprocess.TimeoutExpired as error:
+            raise self._timeout(f"did not end within {self._idle:g} s of closing its output", "idle") from error
+
+    def stderr_tail(self) -> str:
+        """The last lines of the connector's error output, redacted, for messages."""
+        if self._drain is not None and self._process is not None and self._process.poll() is not None:
+            self._drain.join(1.0)
+        text = "\n".join(self._stderr).strip()[-2000:]
+        return f"\n  the connector's last words: {self._redact(text)}" if text else ""
+
+    def _drain_stderr(self) -> None:
+        assert self._process is not None and self._process.stderr is not None
+        for line in self._process.stderr:
+            self._heard = time.monotonic()
+            text = line.decode(errors="replace").rstrip()[:4000]
+            self._stderr.append(text)
+            _log.debug("%s: %s", self.command.name, self._redact(text))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        process = self._process
+        assert process is not None
+        os.close(self._lifeline)  # the guard now ends the connector, if it still runs
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            _log.error("%s: the connector's guard did not end and is killed", self.command)
+            process.kill()
+            process.wait()
+        if self._drain is not None:
+            self._drain.join(_END_SECONDS)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        self._stack.close()
+
+
+def _exact(value: object) -> object:
+    return orjson.Fragment(str(value).encode())  # the only foreign type is Decimal, from a state
+
+
+def request(
+    command: ConnectorCommand,
+    action: str,
+    *,
+    config: Json | None = None,
+    idle_seconds: float = 900,
+    redact: Callable[[str], str] = str,
+) -> Json:
+    """Asks a connector one question.
+
+    Args:
+        command: The connector.
+        action: ``spec``, ``check`` or ``discover``.
+        config: Resolved configuration; not for ``spec``.
+        idle_seconds: Longest silence.
+        redact: Hides secrets in messages.
+
+    Returns:
+        The body of the SPEC, CONNECTION_STATUS or CATALOG message.
+
+    Raises:
+        ConnectorError: It failed, or did not answer. A failed ``check`` is an answer, not an error.
+    """
+    wanted = {"spec": "SPEC", "check": "CONNECTION_STATUS", "discover": "CATALOG"}[action]
+    answer: Json | None = None
+    errors: list[TraceError] = []
+    last_log: Log | None = None
+    with ConnectorRun(command, action, config=config, idle_seconds=idle_seconds, redact=redact) as run:
+        for lines in run.blocks():
+            for line in lines:
+                parsed, _ = decode(line)
+                message = interpret(parsed) if parsed is not None and parsed["type"] != "RECORD" else None
+                if isinstance(message, Reply) and message.kind == wanted:
+                    answer = message.body
+                elif isinstance(message, TraceError):
+                    errors.append(message)
+                elif isinstance(message, Log):
+                    log_message(command, message, redact)
+                    last_log = message if message.level in ("ERROR", "FATAL") else last_log
+        code = run.exit_code()
+        if answer is None or (errors and action != "check"):
+            raise failure(command, action, code, errors, last_log, run.stderr_tail(), redact)
+    return answer
+
+
+def log_message(command: ConnectorCommand, message: Log, redact: Callable[[str], str]) -> None:
+    """Passes a LOG message on to Python's logging, at its level."""
+    _log.log(_LEVELS.get(message.level.upper(), logging.INFO), "%s: %s", command.name, redact(message.message))
+
+
+def failure(
+    command: ConnectorCommand,
+    action: str,
+    code: int,
+    errors: Sequence[TraceError],
+    last_log: Log | None,
+    stderr: str,
+    redact: Callable[[str], str],
+    *,
+    where: str | Path | None = None,
+) -> ConnectorError:
+    """The error of a failed connector, in the connector's own user-facing words where it has any."""
+    remedies = {
+        "config_error": "correct the configuration (and the environment variables that it names)",
+        "transient_error": "run it again; the source was not reachable or refused for now",
+    }
+    if errors:
+        first = errors[0]
+        stream = f" (stream {first.stream[1]})" if first.stream else ""
+        more = f"; {len(errors) - 1} more" if len(errors) > 1 else ""
+        internal = f"\n  detail: {first.internal[:1000]}" if first.internal and first.internal != first.message else ""
+        what = f"{action} failed: {first.message}{stream}{more}{internal}"
+        remedy = remedies.get(first.failure_type or "", "see the connector's log; report it to its maintainers if it repeats")
+    elif code:
+        said = f": {last_log.message[:1000]}" if last_log else ""
+        what = f"{action} ended with exit code {code}{said}{stderr}"
+        remedy = "see the connector's log (run with debug logging)"
+    else:
+        what = f"{action} ended without an answer{stderr}"
+        remedy = "see whether this program is an Airbyte connector, and this version works"
+    return ConnectorError(redact(what), where=f"{where} ({command})" if where else str(command), remedy=remedy)

@@ -1,0 +1,37 @@
+"""Errors of the ingestion plane."""
+
+from __future__ import annotations
+
+from platform_core.errors import MeshError
+
+
+class IngestionError(MeshError):
+    """Base of everything that can go wrong between a connection file and its raw tables."""
+
+
+class ConnectionFileError(IngestionError):
+    """A connection file cannot be used as it is written."""
+
+
+class ConfigurationError(IngestionError):
+    """The configuration cannot be resolved: an environment variable is missing, or the connector's spec refuses a value."""
+
+
+class ConnectorEnvironmentError(IngestionError):
+    """The connector's Python environment cannot be made."""
+
+
+class ConnectorError(IngestionError):
+    """The connector failed, or said that it failed. The text is the connector's own user-facing message."""
+
+
+class ProtocolError(IngestionError):
+    """The connector broke the Airbyte protocol in a way that could lose or double rows."""
+
+
+class LoadError(IngestionError):
+    """The warehouse cannot take the rows as asked."""
+
+
+class ConcurrentSyncError(IngestionError):
+    """Another sync of the same connection holds the lock."""

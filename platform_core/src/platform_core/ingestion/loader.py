@@ -1,0 +1,305 @@
+"""Protocol messages into raw tables, exactly once: rows and the state that covers them commit in one transaction.
+
+A STATE seals the rows that came before it; only sealed rows commit, together with that state. Whatever is killed in between
+leaves the last pair of rows and state, and the next sync resumes from there.
+
+| sync mode | when its rows become visible |
+|---|---|
+| incremental_deduped | with every state; the newest row a key stays |
+| incremental_append | with every state that does not provably lag behind the rows, and with the end of the stream |
+| full_refresh_overwrite | when the stream is complete, all at once, the former generation going in the same transaction |
+| full_refresh_append | when the whole sync succeeded |
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from platform_core.contracts import naming
+from platform_core.ingestion.catalog import StreamTask
+from platform_core.ingestion.errors import ProtocolError
+from platform_core.ingestion.protocol import (
+    Json,
+    Message,
+    State,
+    StreamKey,
+    StreamStatus,
+    TraceError,
+    decode,
+    interpret,
+)
+from platform_core.ingestion.rows import RowEncoder
+from platform_core.ingestion.state import (
+    claim_streams,
+    cursor_of,
+    finish_sync,
+    forget_state,
+    lags,
+    note_progress,
+    write_generation,
+    write_state,
+)
+from platform_core.ingestion.tables import plan_table, read_table
+from platform_core.ingestion.writer import StreamWriter
+
+BUFFER_BYTES = 8_000_000  # rows in memory, over all streams
+COMMIT_BYTES = 48_000_000  # sealed rows in staging tables: fewer, larger merges cost the server less
+COMMIT_SECONDS = 15.0  # how much of a slow source's work a kill may cost
+
+_log = logging.getLogger(__name__)
+
+
+class Loader:
+    """Loads one sync over one session.
+
+    Attributes:
+        writers: One writer a stream.
+        errors: The TRACE ERRORs that the source sent.
+    """
+
+    def __init__(
+        self,
+        session: psycopg.Connection[Any],
+        *,
+        domain: str,
+        connection: str,
+        sync_id: str,
+        id_prefix: str,
+        tasks: Sequence[StreamTask],
+    ) -> None:
+        """Plans the tables; nothing is written yet.
+
+        Args:
+            session: An autocommit session as the domain's owner.
+            domain: Domain of the raw schema.
+            connection: Name of the connection.
+            sync_id: This sync.
+            id_prefix: First 18 characters of the sync's row ids, ``xxxxxxxx-xxxx-8xxx``.
+            tasks: The streams.
+
+        Raises:
+            LoadError: A raw table belongs to another connection, or was not made by ingestion.
+        """
+        self.writers: dict[StreamKey, StreamWriter] = {}
+        self.errors: list[TraceError] = []
+        self.generations = claim_streams(session, domain, connection, tasks)
+        self._session, self._domain, self._connection, self._sync_id = session, domain, connection, sync_id
+        self._shared_state: State | None = None
+        self._sealed_shared: State | None = None
+        self._since_shared = 0
+        self._ignored: set[str] = set()
+        self._buffered = 0
+        self._last_commit = time.monotonic()
+        schema = naming.raw_schema(domain)
+        for number, task in enumerate(tasks):
+            plan = plan_table(read_table(session, schema, task.table), task.columns, f"{schema}.{task.table}")
+            encoder = RowEncoder(
+                plan.columns,
+                sync_id=sync_id,
+                generation=self.generations[task.key],
+                id_prefix=f"{id_prefix}-{0x8000 + number:04x}-",
+                narrow=plan.narrow,
+            )
+            self.writers[task.key] = StreamWriter(session, domain, task, plan, encoder, number)
+
+    def feed(self, lines: Iterable[bytes]) -> tuple[list[Message], list[bytes]]:
+        """Takes lines of the connector, in order.
+
+        Returns:
+            The messages that are not records (with noise as DEBUG logs left out), and the lines that belong into the raw copy.
+
+        Raises:
+            ProtocolError: The source's own counts say that rows were lost, or a record has no data.
+        """
+        others: list[Message] = []
+        kept: list[bytes] = []
+        keep = kept.append
+        writers = self.writers
+        buffered = 0
+        for line in lines:
+            if not line:
+                continue
+            message, exact = decode(line)
+            if message is None:
+                _log.debug("connector wrote %d bytes that are no message", len(line))
+                continue
+            if message["type"] != "RECORD":
+                other = interpret(message)
+                if isinstance(other, State):
+                    keep(line)
+                    self._take_state(other)
+                elif isinstance(other, StreamStatus):
+                    self._take_status(other)
+                elif isinstance(other, TraceError):
+                    self._take_error(other)
+                others.append(other)
+                continue
+            record: Any = message.get("record")
+            try:
+                data, name = record["data"], record["stream"]
+                writer = writers.get((record.get("namespace") or None, name))
+            except (TypeError, KeyError) as error:
+                raise ProtocolError("the connector sent a RECORD without stream or data", remedy="report it to its maintainers") from error
+            if writer is None:
+                self._ignore(name)
+                continue
+            if type(data) is not dict:
+                raise ProtocolError(f"a record of {name!r} is no object", remedy="report it to the connector's maintainers")
+            keep(line)
+            meta = record.get("meta")
+            changes = meta.get("changes") or () if type(meta) is dict else ()
+            encoded = writer.encoder.encode(data, record.get("emitted_at"), exact=exact, changes=changes)
+            size = len(encoded)
+            writer.lines.append(encoded)
+            writer.buffered_bytes += size
+            writer.received_bytes += len(line)
+            buffered += size
+            if writer.watched is not None:
+                writer.watch(data.get(writer.watched))
+        self._buffered += buffered
+        return others, kept
+
+    def _ignore(self, name: str) -> None:
+        if name not in self._ignored:
+            self._ignored.add(name)
+            _log.warning(
+                "%s/%s: records of the stream %r, which was not asked for, are ignored",
+                self._domain,
+                self._connection,
+                name,
+            )
+
+    def _take_state(self, state: State) -> None:
+        if state.stream is None:
+            arrived = sum(writer.received for writer in self.writers.values()) - self._since_shared
+            self._check_count(state, arrived, "all streams")
+            self._since_shared += arrived
+            self._shared_state = state
+            # One state for all: it may go out only with everything that came before it, of every stream.
+            if all(writer.task.checkpointed for writer in self.writers.values()):
+                self._seal_shared()
+            return
+        writer = self.writers.get(state.stream)
+        if writer is None:
+            return
+        self._check_count(state, writer.since_state, writer.task.name)
+        writer.at_state = writer.received
+        writer.latest_state = state
+        if writer.task.checkpointed and (writer.task.deduplicate or not lags(state, writer.task.cursor_field, writer.newest)):
+            writer.seal(state)
+
+    def _check_count(self, state: State, arrived: int, name: str) -> None:
+        if state.record_count is not None and state.record_count != arrived:
+            raise ProtocolError(
+                f"the source counts {state.record_count} records of {name} before a state, {arrived} arrived: nothing after the"
+                " former state is kept",
+                where=f"{self._domain}/{self._connection}",
+                remedy="run the sync again; if it repeats, report it to the connector's maintainers",
+            )
+
+    def _seal_shared(self) -> None:
+        for writer in self.writers.values():
+            writer.seal(None)
+        self._sealed_shared = self._shared_state
+
+    def _take_status(self, status: StreamStatus) -> None:
+        writer = self.writers.get(status.stream)
+        if writer is None:
+            return
+        if status.status == "STARTED":
+            writer.started = time.monotonic()
+        elif status.status == "COMPLETE":
+            writer.complete, writer.ended = True, time.monotonic()
+            # The last state of a complete stream covers all its rows, also where earlier ones lagged behind. Rows that came
+            # after it are covered by none: they wait for the success of the sync, or a kill would double them.
+            if _intermediate(writer) and writer.latest_state is not None and writer.since_state == 0:
+                writer.seal(writer.latest_state)
+        elif status.status == "INCOMPLETE":
+            writer.failed, writer.ended = True, time.monotonic()
+
+    def _take_error(self, error: TraceError) -> None:
+        self.errors.append(error)
+        if error.stream in self.writers:
+            self.writers[error.stream].failed = True
+
+    @property
+    def wants_commit(self) -> bool:
+        """Whether enough is sealed, or enough time has passed, for a commit."""
+        ready = [writer for writer in self.writers.values() if writer.sealed > writer.published and _intermediate(writer)]
+        if not ready:
+            return False
+        return (
+            time.monotonic() - self._last_commit > COMMIT_SECONDS
+            or sum(writer.staged_bytes for writer in ready) > COMMIT_BYTES
+            or (self._buffered > BUFFER_BYTES and any(writer.buffers for writer in ready))
+        )
+
+    def relieve(self) -> None:
+        """Keeps memory bounded: what cannot be committed yet goes into staging tables."""
+        if self._buffered > BUFFER_BYTES:
+            for writer in self.writers.values():
+                if writer.buffered_bytes:
+                    writer.spill()
+            self._recount()
+
+    def commit(self) -> None:
+        """Publishes the sealed rows of all checkpointed streams with their states."""
+        self._commit([writer for writer in self.writers.values() if writer.sealed > writer.published and _intermediate(writer)])
+
+    def finish(self, raw_object: str | None) -> None:
+        """The sync succeeded: publishes everything, and closes its history in the same transaction."""
+        for writer in self.writers.values():
+            writer.seal(writer.latest_state)
+        self._sealed_shared = self._shared_state
+        self._commit(list(self.writers.values()), raw_object=raw_object, succeeded=True)
+
+    def keep_what_is_sure(self) -> None:
+        """The source failed: what it sealed before stays, and complete overwrites too, since they repeat without harm."""
+        ready: list[StreamWriter] = []
+        for writer in self.writers.values():
+            overwrite = writer.task.replace and writer.complete and not writer.failed and self._shared_state is None
+            if overwrite:
+                writer.seal(writer.latest_state)
+            if overwrite or (writer.sealed > writer.published and _intermediate(writer)):
+                ready.append(writer)
+        if ready:
+            self._commit(ready)
+
+    def _commit(self, writers: list[StreamWriter], *, raw_object: str | None = None, succeeded: bool = False) -> None:
+        for writer in writers:
+            writer.prepare()
+        session, domain, connection = self._session, self._domain, self._connection
+        with session.transaction():
+            for writer in writers:
+                writer.publish()
+                generation = self.generations[writer.task.key]
+                write_generation(session, domain, connection, writer.task.name, generation, self._sync_id)
+                if writer.task.replace:
+                    forget_state(session, domain, connection, [writer.task.key])
+                if writer.sealed_state is not None:
+                    write_state(session, domain, connection, self._sync_id, writer.sealed_state)
+            if self._sealed_shared is not None:
+                write_state(session, domain, connection, self._sync_id, self._sealed_shared)
+            note_progress(session, self._sync_id, {name: figures for name, figures in self._figures()})
+            if succeeded:
+                finish_sync(session, self._sync_id, "succeeded", raw_object, None)
+        self._last_commit = time.monotonic()
+        self._recount()
+
+    def _recount(self) -> None:
+        self._buffered = sum(writer.buffered_bytes for writer in self.writers.values())
+
+    def _figures(self) -> Iterable[tuple[str, Json]]:
+        for writer in self.writers.values():
+            cursor = cursor_of(writer.sealed_state, writer.task.cursor_field)
+            yield writer.task.name, {"rows": writer.published, "bytes": writer.received_bytes, "cursor": cursor}
+
+
+def _intermediate(writer: StreamWriter) -> bool:
+    """Whether the stream's sealed rows may become visible before the sync ends."""
+    return writer.task.selection.incremental and not writer.task.replace

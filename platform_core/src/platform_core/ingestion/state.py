@@ -1,0 +1,172 @@
+"""Connector state and sync history in ``mesh.*`` (see ``schema.sql``), and whether a state covers the rows that came before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import psycopg
+
+from platform_core.ingestion.catalog import StreamTask
+from platform_core.ingestion.errors import LoadError
+from platform_core.ingestion.protocol import Json, State, StreamKey, decode_json, dump_json
+
+Session = psycopg.Connection[Any]
+
+
+def read_state(session: Session, domain: str, connection: str, tasks: Sequence[StreamTask]) -> list[Json] | Json | None:
+    """The state to hand to the connector, in the form in which it came.
+
+    Streams that are read from the beginning are left out. Returns None when there is nothing to resume.
+    """
+    rows = session.execute(
+        "SELECT kind, namespace, stream, state::text FROM mesh.sync_state WHERE domain = %s AND connection = %s ORDER BY updated_at DESC",
+        (domain, connection),
+    ).fetchall()
+    if not rows:
+        return None
+    resumed = {task.key for task in tasks if task.selection.incremental and not task.replace}
+    kind, _, _, text = rows[0]
+    if kind == "LEGACY":
+        return decode_json(text).get("data") if resumed else None
+    if kind == "GLOBAL":
+        state = decode_json(text)
+        restarted = {task.key for task in tasks} - resumed
+        inner = state.get("global") or {}
+        streams = [entry for entry in inner.get("stream_states") or () if _key(entry) not in restarted]
+        return [{**state, "global": {**inner, "stream_states": streams}}] if resumed else None
+    states = [decode_json(text) for kind, space, name, text in rows if kind == "STREAM" and (space or None, name) in resumed]
+    return states or None
+
+
+def _key(entry: Json) -> StreamKey:
+    descriptor = entry.get("stream_descriptor") or {}
+    return descriptor.get("namespace") or None, str(descriptor.get("name"))
+
+
+def write_state(session: Session, domain: str, connection: str, sync_id: str, state: State) -> None:
+    """Stores a state verbatim. Belongs into the transaction that brings its rows."""
+    namespace, stream = state.stream or (None, "")
+    session.execute(
+        "INSERT INTO mesh.sync_state (domain, connection, namespace, stream, kind, state, sync_id) VALUES (%s, %s, %s, %s, %s, %s::json, %s)"
+        " ON CONFLICT (domain, connection, namespace, stream) DO UPDATE SET kind = excluded.kind, state = excluded.state,"
+        " sync_id = excluded.sync_id, updated_at = clock_timestamp()",
+        (domain, connection, namespace or "", stream, state.kind, dump_json(state.state), sync_id),
+    )
+    if state.stream is None:  # one state for all streams replaces those of single streams
+        session.execute(
+            "DELETE FROM mesh.sync_state WHERE domain = %s AND connection = %s AND kind = 'STREAM'",
+            (domain, connection),
+        )
+
+
+def forget_state(session: Session, domain: str, connection: str, streams: Sequence[StreamKey]) -> None:
+    """Removes the states of streams that began anew, so that no older state outlives the rows it described."""
+    for namespace, stream in streams:
+        session.execute(
+            "DELETE FROM mesh.sync_state WHERE domain = %s AND connection = %s AND namespace = %s AND stream = %s",
+            (domain, connection, namespace or "", stream),
+        )
+
+
+def claim_streams(session: Session, domain: str, connection: str, tasks: Sequence[StreamTask]) -> dict[StreamKey, int]:
+    """The generation of each stream in this sync: the former one, or the next when the table is replaced.
+
+    Raises:
+        LoadError: The raw table belongs to another connection.
+    """
+    rows = session.execute("SELECT stream, connection, generation_id FROM mesh.raw_streams WHERE domain = %s", (domain,)).fetchall()
+    known = {stream: (owner, generation) for stream, owner, generation in rows}
+    generations: dict[StreamKey, int] = {}
+    for task in tasks:
+        owner, generation = known.get(task.name, (connection, 0))
+        if owner != connection:
+            raise LoadError(
+                f"the raw table {domain}_raw.{task.table} is loaded by the connection {owner!r}",
+                where=f"{domain}/{connection}",
+                remedy=f"remove the stream from one of the two; to hand the table over, delete its row of mesh.raw_streams"
+                f" (domain {domain}, stream {task.name})",
+            )
+        generations[task.key] = generation + 1 if task.replace else generation
+    return generations
+
+
+def write_generation(session: Session, domain: str, connection: str, stream: str, generation: int, sync_id: str) -> None:
+    """Records the owner and the generation of a raw table."""
+    session.execute(
+        "INSERT INTO mesh.raw_streams (domain, stream, connection, generation_id, sync_id) VALUES (%s, %s, %s, %s, %s)"
+        " ON CONFLICT (domain, stream) DO UPDATE SET connection = excluded.connection, generation_id = excluded.generation_id,"
+        " sync_id = excluded.sync_id, updated_at = clock_timestamp()",
+        (domain, stream, connection, generation, sync_id),
+    )
+
+
+def start_sync(session: Session, sync_id: str, domain: str, connection: str, connector: str) -> None:
+    """Opens the history row; a row that still says running under our lock belongs to a process that was killed."""
+    session.execute(
+        "UPDATE mesh.syncs SET status = 'killed', finished_at = clock_timestamp(), error = 'the process ended without a word'"
+        " WHERE domain = %s AND connection = %s AND status = 'running'",
+        (domain, connection),
+    )
+    session.execute(
+        "INSERT INTO mesh.syncs (sync_id, domain, connection, connector, status) VALUES (%s, %s, %s, %s, 'running')",
+        (sync_id, domain, connection, connector),
+    )
+
+
+def note_progress(session: Session, sync_id: str, streams: Json) -> None:
+    """Writes what is committed so far; in the transaction that commits it."""
+    session.execute("UPDATE mesh.syncs SET streams = %s::jsonb WHERE sync_id = %s", (orjson.dumps(streams).decode(), sync_id))
+
+
+def finish_sync(session: Session, sync_id: str, status: str, raw_object: str | None, error: str | None) -> None:
+    """Closes the history row."""
+    session.execute(
+        "UPDATE mesh.syncs SET status = %s, finished_at = clock_timestamp(), raw_object = %s, error = %s WHERE sync_id = %s",
+        (status, raw_object, error and error.replace("\x00", "")[:10_000], sync_id),
+    )
+
+
+def cursor_of(state: State | None, cursor_field: Sequence[str]) -> str | None:
+    """What a stream's state says of its cursor, as short text for people."""
+    if state is None or state.stream is None:
+        return None
+    blob = (state.state.get("stream") or {}).get("stream_state")
+    value = blob.get(cursor_field[0]) if isinstance(blob, dict) and len(cursor_field) == 1 else None
+    text = str(value) if isinstance(value, str | int | float) else dump_json(blob)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def lags(state: State, cursor_field: Sequence[str], newest: Any) -> bool:
+    """Whether a stream's state provably covers fewer rows than were sent before it.
+
+    Sources that read in parallel send states that stop at the oldest slice still open. Committing the newer rows with such a
+    state would double them after a kill. Where the state shows no comparable cursor, the protocol's promise is trusted (a
+    stream with ``checkpoint: complete`` never trusts it).
+
+    Args:
+        state: The state.
+        cursor_field: Path of the cursor.
+        newest: The highest cursor value among the rows that are not sealed yet.
+    """
+    blob = (state.state.get("stream") or {}).get("stream_state")
+    if newest is None or len(cursor_field) != 1 or not isinstance(blob, dict):
+        return False
+    reached = blob.get(cursor_field[0])
+    if isinstance(newest, str) and isinstance(reached, str):
+        left, right = _moment(reached), _moment(newest)
+        if left is not None and right is not None:
+            return left < right
+        return len(reached) == len(newest) and reached < newest
+    return isinstance(newest, int | float | Decimal) and isinstance(reached, int | float | Decimal) and reached < newest
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,357 @@
+"""One sync of one connection, from the environment of its connector to committed rows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from platform_core.ingestion.catalog import StreamTask, configured_catalog, plan_streams
+from platform_core.ingestion.config import ResolvedConfig, fit_to_spec, resolve_config
+from platform_core.ingestion.connection import Connection
+from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
+from platform_core.ingestion.discovery import Discovery
+from platform_core.ingestion.environment import connector_environment
+from platform_core.ingestion.errors import ConcurrentSyncError, ConnectorError
+from platform_core.ingestion.loader import Loader
+from platform_core.ingestion.protocol import Control, Json, Log
+from platform_core.ingestion.state import cursor_of, finish_sync, read_state, start_sync
+from platform_core.ingestion.writer import StreamWriter
+from platform_core.lake.raw_copy import RawCopy
+from platform_core.settings import Settings
+from platform_core.warehouse import Warehouse
+
+_PROGRESS_SECONDS = 0.5
+_LOCK_SECONDS = 10  # a killed runner's session may need a moment to notice
+_SESSION = (
+    "SET TimeZone = 'UTC'",  # a time without a zone is UTC
+    "SET temp_buffers = '16MB'",
+    "SET work_mem = '64MB'",  # sorts of a merge
+    "SET client_connection_check_interval = '2s'",  # a statement of a killed runner ends, and with it the lock
+    "SET statement_timeout = 0",
+    "SET idle_session_timeout = 0",
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What a sync did to one raw table.
+
+    Attributes:
+        rows: Records received.
+        bytes: Their size as sent by the source.
+        seconds: From the start of the stream to its end.
+        cursor: Where the stream now stands, as text.
+        table: ``<schema>.<table>``.
+        columns: Column name to Postgres type, without the ``_airbyte_*`` columns.
+        schema_changes: What changed in the table's shape.
+        undeclared: Fields that the source sends and does not declare: they are in the raw copy only.
+        generation: ``_airbyte_generation_id``.
+    """
+
+    rows: int
+    bytes: int
+    seconds: float
+    cursor: str | None
+    table: str
+    columns: dict[str, str]
+    schema_changes: tuple[str, ...]
+    undeclared: tuple[str, ...]
+    generation: int
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """A successful sync.
+
+    Attributes:
+        sync_id: Its name, also in ``_airbyte_meta`` of every row and in ``mesh.syncs``.
+        streams: Result of each stream.
+        raw_object: URL of the raw copy.
+        seconds: Wall time.
+    """
+
+    sync_id: str
+    streams: dict[str, StreamResult]
+    raw_object: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A running sync, for display.
+
+    Attributes:
+        connection: ``<domain>/<connection>``.
+        rows: Records received, by stream.
+        bytes: Bytes received.
+        cursors: Last known cursor, by stream.
+        seconds: Since the start.
+    """
+
+    connection: str
+    rows: dict[str, int]
+    bytes: int
+    cursors: dict[str, str | None]
+    seconds: float
+
+
+def run_sync(
+    connection: Connection,
+    *,
+    warehouse: Warehouse,
+    settings: Settings,
+    streams: Collection[str] | None = None,
+    full_refresh: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    connector: ConnectorCommand | None = None,
+) -> SyncResult:
+    """Syncs a connection into the raw schema of its domain.
+
+    Success means: the connector ended with code 0, reported no error, and every selected stream was COMPLETE. On failure,
+    what the source sealed with a state stays; the next sync resumes from there, without loss or double rows.
+
+    Args:
+        connection: The connection file.
+        warehouse: Where the raw tables are.
+        settings: Home (connector environments), lake URL, repository (locks).
+        streams: Names of the streams to sync, all by default.
+        full_refresh: Forget the state, read everything, and replace the tables in one transaction a sync.
+        on_progress: Called about twice a second, from this thread.
+        connector: Overrides the connector of the file (tests, connectors outside the index).
+
+    Raises:
+        ConnectionFileError: A stream does not exist, or not in that mode.
+        ConfigurationError: An environment variable is missing, or the spec refuses the configuration.
+        ConnectorEnvironmentError: The connector cannot be installed.
+        ConcurrentSyncError: The connection is being synced already.
+        ConnectorError: The connector failed; the message is its own.
+        ProtocolError: The connector's own counts say that rows were lost.
+        LoadError: The warehouse cannot take the rows.
+        RawCopyError: The lake cannot take the raw copy.
+    """
+    began = time.monotonic()
+    config = resolve_config(connection, os.environ)
+    command = connector or connector_environment(connection.connector, repo=settings.repo, home=settings.home)
+    discovery = Discovery(command, settings.home)
+    config = fit_to_spec(connection, config, discovery.spec())
+    catalog = discovery.catalog(connection, config)
+    tasks = plan_streams(connection, catalog, only=streams, full_refresh=full_refresh)
+    with contextlib.closing(warehouse.connect_domain(connection.domain, autocommit=True)) as session:
+        _prepare(session, connection)
+        sync = _Sync(connection, command, config, tasks, session, settings, began, on_progress)
+        result = sync.run()
+    if any(stream.undeclared for stream in result.streams.values()):
+        discovery.forget_catalog(config)
+    return result
+
+
+def _prepare(session: psycopg.Connection[Any], connection: Connection) -> None:
+    for statement in _SESSION:
+        session.execute(statement)  # type: ignore[call-overload]
+    digest = hashlib.blake2b(f"mesh ingestion {connection.id}".encode(), digest_size=8).digest()
+    session.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")  # type: ignore[call-overload]
+    try:
+        session.execute("SELECT pg_advisory_lock(%s)", (int.from_bytes(digest, signed=True),))
+    except psycopg.errors.LockNotAvailable as error:
+        raise ConcurrentSyncError(
+            "another sync of this connection is running",
+            where=connection.id,
+            remedy="wait for its end, or stop that process",
+        ) from error
+    session.execute("SET lock_timeout = 0")
+
+
+class _Sync:
+    """The steps of a sync that holds its connection's lock."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        command: ConnectorCommand,
+        config: ResolvedConfig,
+        tasks: list[StreamTask],
+        session: psycopg.Connection[Any],
+        settings: Settings,
+        began: float,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._connection, self._command, self._config, self._tasks = connection, command, config, tasks
+        self._session, self._settings, self._began, self._on_progress = session, settings, began, on_progress
+        self._sync_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(6)}"
+        random = secrets.token_hex(8)
+        self._id_prefix = f"{random[:8]}-{random[8:12]}-8{random[12:15]}"  # RFC 9562 version 8: our own layout
+        self._last_log: Log | None = None
+        self._shown = 0.0
+
+    def run(self) -> SyncResult:
+        connection, session = self._connection, self._session
+        loader = Loader(
+            session,
+            domain=connection.domain,
+            connection=connection.name,
+            sync_id=self._sync_id,
+            id_prefix=self._id_prefix,
+            tasks=self._tasks,
+        )
+        state = read_state(session, connection.domain, connection.name, self._tasks)
+        started = datetime.now(UTC)
+        raw = RawCopy(self._settings.lake_url, connection.domain, connection.name, self._sync_id)
+        try:
+            start_sync(session, self._sync_id, connection.domain, connection.name, str(self._command))
+        except BaseException:
+            raw.discard()
+            raise
+
+        def manifest(status: str) -> Json:
+            return {
+                "sync_id": self._sync_id,
+                "domain": connection.domain,
+                "connection": connection.name,
+                "connector": {"package": self._command.name, "version": self._command.version},
+                "connection_hash": connection.content_hash,
+                "status": status,
+                "started_at": started,
+                "finished_at": datetime.now(UTC),
+                "streams": {
+                    writer.task.name: {
+                        "records": writer.received,
+                        "bytes": writer.received_bytes,
+                        "sync_mode": writer.task.selection.sync_mode,
+                        "json_schema": writer.task.offered.get("json_schema"),
+                    }
+                    for writer in loader.writers.values()
+                },
+                "state_before": state,
+            }
+
+        try:
+            self._load(loader, raw, state)
+            raw_object = raw.finish(manifest("succeeded"))
+            loader.finish(raw_object)
+        except BaseException as error:
+            self._record_failure(raw, manifest, error)
+            raise
+        return SyncResult(
+            sync_id=self._sync_id,
+            streams={writer.task.name: _result(writer) for writer in loader.writers.values()},
+            raw_object=raw_object,
+            seconds=time.monotonic() - self._began,
+        )
+
+    def _load(self, loader: Loader, raw: RawCopy, state: Json | list[Json] | None) -> None:
+        limits = self._connection.timeouts
+        try:
+            with ConnectorRun(
+                self._command,
+                "read",
+                config=self._config.data,
+                catalog=configured_catalog(self._tasks, loader.generations),
+                state=state,
+                idle_seconds=limits.idle,
+                total_seconds=limits.total,
+                redact=self._config.redact,
+            ) as run:
+                for lines in run.blocks():
+                    others, kept = loader.feed(lines)
+                    raw.write(kept)
+                    for message in others:
+                        self._hear(message)
+                    if loader.wants_commit:
+                        loader.commit()
+                    loader.relieve()
+                    self._show(loader)
+                self._judge(loader, run)
+        except ConnectorError:
+            loader.keep_what_is_sure()
+            raise
+        self._show(loader, last=True)
+
+    def _judge(self, loader: Loader, run: ConnectorRun) -> None:
+        code = run.exit_code()
+        where = self._connection.path
+        if loader.errors or code:
+            raise failure(
+                self._command,
+                "read",
+                code,
+                loader.errors,
+                self._last_log,
+                run.stderr_tail(),
+                self._config.redact,
+                where=where,
+            )
+        unfinished = [writer.task.name for writer in loader.writers.values() if not writer.complete or writer.failed]
+        if unfinished:
+            raise ConnectorError(
+                f"read ended with code 0, but these streams were not reported COMPLETE: {', '.join(unfinished)}{run.stderr_tail()}",
+                where=f"{where} ({self._command})",
+                remedy="run it again; if it repeats, use another version of the connector",
+            )
+
+    def _hear(self, message: object) -> None:
+        if isinstance(message, Log):
+            log_message(self._command, message, self._config.redact)
+            if message.level in ("ERROR", "FATAL"):
+                self._last_log = message
+        elif isinstance(message, Control):
+            _log.warning(
+                "%s: the connector asks to keep a changed configuration (a rotated token?); files are not rewritten,"
+                " so set the new value where the environment comes from",
+                self._connection.id,
+            )
+
+    def _show(self, loader: Loader, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if self._on_progress is None or (not last and now - self._shown < _PROGRESS_SECONDS):
+            return
+        self._shown = now
+        writers = loader.writers.values()
+        self._on_progress(
+            Progress(
+                connection=self._connection.id,
+                rows={writer.task.name: writer.received for writer in writers},
+                bytes=sum(writer.received_bytes for writer in writers),
+                cursors={writer.task.name: cursor_of(writer.latest_state, writer.task.cursor_field) for writer in writers},
+                seconds=now - self._began,
+            )
+        )
+
+    def _record_failure(self, raw: RawCopy, manifest: Callable[[str], Json], error: BaseException) -> None:
+        """Keeps what there is for whoever looks into the failure. Must not hide the failure itself."""
+        status = "failed" if isinstance(error, Exception) else "cancelled"
+        raw_object = None
+        try:
+            raw_object = raw.finish(manifest(status))
+        except Exception:
+            _log.exception("%s: the raw copy of the failed sync could not be kept", self._connection.id)
+        try:
+            finish_sync(self._session, self._sync_id, status, raw_object, self._config.redact(str(error)))
+        except psycopg.Error:
+            _log.exception("%s: the failure could not be written to mesh.syncs", self._connection.id)
+
+
+def _result(writer: StreamWriter) -> StreamResult:
+    started, ended = writer.started, writer.ended
+    return StreamResult(
+        rows=writer.received,
+        bytes=writer.received_bytes,
+        seconds=(ended - started) if started is not None and ended is not None else 0.0,
+        cursor=cursor_of(writer.latest_state, writer.task.cursor_field),
+        table=writer.table,
+        columns=writer.column_types,
+        schema_changes=writer.notes,
+        undeclared=tuple(sorted(writer.encoder.undeclared)),
+        generation=writer.encoder.generation,
+    )

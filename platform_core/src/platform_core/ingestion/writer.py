@@ -1,0 +1,270 @@
+"""The rows of one stream on their way into its raw table: buffered, spilled to a staging table, published in one transaction.
+
+Rows are counted from 1 in order of arrival (the tail of ``_airbyte_raw_id``). Three marks cut that line: what is published,
+what is sealed (covered by a state, or by the end of the stream) and what has arrived. Only sealed rows are ever published.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg import sql
+
+from platform_core.contracts import naming
+from platform_core.ingestion.catalog import StreamTask
+from platform_core.ingestion.errors import LoadError
+from platform_core.ingestion.protocol import Json, State
+from platform_core.ingestion.rows import NULL, RowEncoder, unescape
+from platform_core.ingestion.tables import (
+    TablePlan,
+    apply_plan,
+    column_list,
+    create_staging,
+    ensure_key,
+    newest_first,
+    widen_column,
+)
+from platform_core.ingestion.types import META_COLUMNS, Column, Kind
+from platform_core.ingestion.values import NULLED
+
+_COPY_LINES = 4096
+
+
+class StreamWriter:
+    """Writes one stream.
+
+    Attributes:
+        task: The stream.
+        lines: COPY lines in memory, appended to by the loader, which also keeps ``buffered_bytes`` (their length) and
+            ``received_bytes`` (the records' size on the wire).
+        at_state: Records that had arrived when the stream's last state came.
+        watched: Cursor field whose highest value is needed, to see states that lag behind; None otherwise.
+        newest: Highest cursor value among the rows that are not sealed, when the task needs it.
+        latest_state: The last state that came; ``sealed_state`` the one that the sealed rows go with.
+        complete: The source said COMPLETE. ``failed``: it said INCOMPLETE, or reported an error of this stream.
+    """
+
+    def __init__(
+        self,
+        session: psycopg.Connection[Any],
+        domain: str,
+        task: StreamTask,
+        plan: TablePlan,
+        encoder: RowEncoder,
+        number: int,
+    ) -> None:
+        self.task = task
+        self.encoder = encoder
+        self.received_bytes = 0
+        self.at_state = 0
+        self.newest: Any = None
+        self.latest_state: State | None = None
+        self.sealed_state: State | None = None
+        self.complete = False
+        self.failed = False
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.published = 0
+        self.sealed = 0
+        self.buffered_bytes = 0
+        self.staged_bytes = 0
+        self._session = session
+        self._schema = naming.raw_schema(domain)
+        self._target = sql.Identifier(self._schema, task.table)
+        self._staging = sql.Identifier("pg_temp", f"staging_{number}")
+        self._staging_columns: list[Column] | None = None
+        self._plan = plan
+        self._shaped = False
+        self._widened: set[int] = set()
+        self.lines: list[str] = []
+        appends = task.checkpointed and not task.deduplicate and len(task.cursor_field) == 1
+        self.watched = task.cursor_field[0] if appends else None
+        self._columns = column_list(encoder.columns)
+
+    @property
+    def table(self) -> str:
+        """The raw table, ``<schema>.<table>``."""
+        return f"{self._schema}.{self.task.table}"
+
+    @property
+    def column_types(self) -> dict[str, str]:
+        """Column name to Postgres type, without the ``_airbyte_*`` columns."""
+        return {
+            column.name: (Kind.NUMERIC if index in self._widened else column.kind).value
+            for index, column in enumerate(self.encoder.columns)
+        }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What changed in the table's shape, for people."""
+        widened = (f"column {self.encoder.columns[index].name} bigint became numeric" for index in sorted(self._widened))
+        return (*self._plan.notes, *widened)
+
+    @property
+    def buffers(self) -> bool:
+        """Whether rows may go straight from memory into the table."""
+        return self.task.checkpointed and not self.task.deduplicate and self._staging_columns is None and not self.encoder.overflowed
+
+    @property
+    def received(self) -> int:
+        """Records so far."""
+        return self.encoder.sequence
+
+    @property
+    def since_state(self) -> int:
+        """Records since the stream's last state, for the comparison with ``sourceStats``."""
+        return self.encoder.sequence - self.at_state
+
+    def watch(self, value: Any) -> None:
+        """Notes the cursor of a record."""
+        try:
+            if value is not None and (self.newest is None or value > self.newest):
+                self.newest = value
+        except TypeError:
+            self.newest = value  # a cursor of changing type cannot be compared with the state either
+
+    def seal(self, state: State | None) -> None:
+        """Everything that arrived so far is covered by ``state``."""
+        self.sealed = self.encoder.sequence
+        self.sealed_state = state
+        self.newest = None
+
+    def spill(self) -> None:
+        """Moves the buffered lines into the session's staging table, which nobody else sees."""
+        if self._staging_columns is None:
+            self._staging_columns = list(self.encoder.columns)
+            create_staging(self._session, self._staging, self._staging_columns)
+        self._widen_overflowed()
+        self._copy(self._staging, self.lines)
+        self.staged_bytes += self.buffered_bytes
+        self.lines, self.buffered_bytes = [], 0
+
+    def _widen_overflowed(self) -> None:
+        assert self._staging_columns is not None
+        for index in self.encoder.overflowed - self._widened:
+            column = self.encoder.columns[index]
+            wide = Column(column.field, column.name, Kind.NUMERIC)
+            widen_column(self._session, self._staging, wide)
+            self._staging_columns[index] = wide
+            self._widened.add(index)
+            self._shaped = False
+
+    def prepare(self) -> None:
+        """What publishing needs and may happen before its transaction."""
+        if not self.buffers and (self.lines or self._staging_columns is None):
+            self.spill()
+
+    def publish(self) -> None:
+        """Brings the sealed rows into the table. Runs inside the transaction that also writes their state."""
+        self._shape()
+        if self.task.replace:
+            # Not TRUNCATE: a reader with an older snapshot would see an empty table. Not a renamed table: views keep the old one.
+            former = sql.SQL('DELETE FROM {} WHERE "_airbyte_generation_id" IS DISTINCT FROM {}')
+            self._session.execute(former.format(self._target, sql.Literal(self.encoder.generation)))
+        if self._staging_columns is None:
+            count = self.sealed - (self.encoder.sequence - len(self.lines))
+            lines, self.lines = self.lines[:count], self.lines[count:]
+            self._copy(self._target, lines)
+            self.buffered_bytes = sum(map(len, self.lines))
+        else:
+            self._publish_staged()
+        self.published = self.sealed
+
+    def _publish_staged(self) -> None:
+        whole = self.sealed == self.encoder.sequence
+        # A literal, not a parameter: beside parameters psycopg would read a percent sign in a column's name as a placeholder.
+        bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.raw_id(self.sealed)))
+        where = sql.SQL("") if whole else bound
+        if self.task.deduplicate:
+            self._session.execute(self._upsert(where))
+        else:
+            insert = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} {where}")
+            self._session.execute(insert.format(target=self._target, columns=self._columns, staging=self._staging, where=where))
+        if whole:
+            self._session.execute(sql.SQL("TRUNCATE {}").format(self._staging))
+            self.staged_bytes = 0
+        else:
+            self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._staging, where))
+
+    def _upsert(self, where: sql.Composable) -> sql.Composed:
+        key = [self._column(field) for field in self.task.primary_key]
+        cursor = self._cursor_column()
+        every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.columns]
+        sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in every if name not in key)
+        newer = sql.SQL(" WHERE t.{0} IS NULL OR excluded.{0} >= t.{0}").format(sql.Identifier(cursor)) if cursor else sql.SQL("")
+        keys = sql.SQL(", ").join(map(sql.Identifier, key))
+        return sql.SQL(
+            "INSERT INTO {target} AS t ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {staging} {where} ORDER BY {key}, {order}"
+            " ON CONFLICT ({key}) DO UPDATE SET {sets}{newer}"
+        ).format(
+            target=self._target,
+            columns=self._columns,
+            key=keys,
+            staging=self._staging,
+            where=where,
+            order=newest_first(cursor),
+            sets=sets,
+            newer=newer,
+        )
+
+    def _column(self, field: str) -> str:
+        return next(column.name for column in self.encoder.columns if column.field == field)
+
+    def _cursor_column(self) -> str | None:
+        # A nested cursor has no column of its own; then the order of arrival decides.
+        return self.task.column_name(self.task.cursor_field[0]) if len(self.task.cursor_field) == 1 else None
+
+    def _shape(self) -> None:
+        if self._shaped:
+            return
+        apply_plan(self._session, self._target, self._plan)
+        for index in self._widened:
+            column = self.encoder.columns[index]
+            widen_column(self._session, self._target, Column(column.field, column.name, Kind.NUMERIC))
+        if self.task.deduplicate:
+            key = [self._column(field) for field in self.task.primary_key]
+            ensure_key(self._session, self._schema, self.task.table, key, self._cursor_column())
+        self._shaped = True
+
+    def _copy(self, target: sql.Composable, lines: list[str]) -> None:
+        if not lines:
+            return
+        try:
+            # Inside a transaction this is a savepoint, so that one bad value costs neither the sync nor the transaction.
+            with self._session.transaction(), self._session.cursor() as cursor:
+                with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(target, self._columns)) as copy:
+                    for start in range(0, len(lines), _COPY_LINES):
+                        copy.write("\n".join(lines[start : start + _COPY_LINES]).encode() + b"\n")
+        except psycopg.DataError as error:
+            if len(lines) == 1:
+                self._copy(target, [self._repaired(lines[0], error)])
+                return
+            middle = len(lines) // 2
+            self._copy(target, lines[:middle])
+            self._copy(target, lines[middle:])
+
+    def _repaired(self, line: str, error: psycopg.DataError) -> str:
+        """The line with NULL for each value that only Postgres knows to be invalid (a zone of +23:00, a jsonb too large)."""
+        cells = line.split("\t")
+        head, body = cells[: len(META_COLUMNS)], cells[len(META_COLUMNS) :]
+        changes = []
+        for index, (column, cell) in enumerate(zip(self.encoder.columns, body, strict=True)):
+            kind = Kind.NUMERIC if index in self._widened else column.kind
+            if cell == NULL:
+                continue
+            row = self._session.execute("SELECT pg_input_is_valid(%s, %s)", (unescape(cell), kind.value)).fetchone()
+            if row and not row[0]:
+                body[index] = NULL
+                changes.append({"field": column.field, "change": NULLED[0], "reason": NULLED[1]})
+        if not changes:
+            raise LoadError(
+                f"a row of {self.task.name} cannot be stored: {str(error).splitlines()[0]}",
+                where=self.table,
+                remedy="report this with the row of the raw copy",
+            ) from error
+        meta = orjson.loads(unescape(head[2]))
+        meta["changes"] += changes
+        head[2] = orjson.dumps(meta).decode().replace("\\", "\\\\")
+        return "\t".join((*head, *body))

@@ -1,0 +1,58 @@
+"""Alerts: stored always, sent to a Slack-compatible webhook when ``MESH_ALERT_WEBHOOK`` names one."""
+
+from __future__ import annotations
+
+import urllib.request
+from dataclasses import dataclass
+
+from platform_core.settings import Settings
+from platform_core.warehouse import Warehouse
+
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something a person should know.
+
+    Attributes:
+        domain: Whom it concerns.
+        title: One line.
+        detail: More, in plain text.
+        run_id: The run it is about.
+    """
+
+    domain: str
+    title: str
+    detail: str
+    run_id: str | None
+
+
+def send(alert: Alert, settings: Settings, warehouse: Warehouse) -> str:
+    """Stores the alert and sends it; a webhook that does not answer is recorded with the alert and raises nothing.
+
+    Returns:
+        What became of it, for the log.
+    """
+    failure = _post(alert, settings.alert_webhook) if settings.alert_webhook else None
+    state = "stored" if settings.alert_webhook is None else "not sent" if failure else "sent"
+    with warehouse.connect_platform() as connection:
+        connection.execute(
+            "INSERT INTO mesh.alerts (domain, title, detail, run_id, state, failure) VALUES (%s, %s, %s, %s, %s, %s)",
+            (alert.domain, alert.title, alert.detail, alert.run_id, state, failure),
+        )
+    return f"{state}: {alert.title}" + (f" ({failure})" if failure else "")
+
+
+def _post(alert: Alert, webhook: str) -> str | None:
+    import orjson
+
+    if not webhook.startswith(("https://", "http://")):
+        return "MESH_ALERT_WEBHOOK is no http address"
+    body = orjson.dumps({"text": f"*{alert.domain}*: {alert.title}\n{alert.detail}" + (f"\nrun {alert.run_id}" if alert.run_id else "")})
+    request = urllib.request.Request(webhook, body, {"Content-Type": "application/json"})  # noqa: S310 - the scheme is checked above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+            return None
+    except OSError as error:  # URLError, HTTPError and timeouts; the address is a secret and stays out of the record
+        return f"{type(error).__name__}: {getattr(error, 'reason', None) or getattr(error, 'code', '')}".replace(webhook, "the webhook")

@@ -1,0 +1,62 @@
+"""A domain's code location: its defs folder, and what every location of the platform has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
+
+from platform_core.orchestration.conditions import automation_sensor
+from platform_core.orchestration.io_managers import LakeParquetIOManager, PostgresFrameIOManager
+from platform_core.orchestration.resources import LakeResource, WarehouseResource
+
+
+@suppress_dagster_warnings
+def code_location(definitions_file: str) -> dg.Definitions:
+    """The definitions of a domain.
+
+    Loads every component and every Python definition under ``defs/`` beside the calling file, and adds the automation sensor, the
+    warehouse and lake resources acting as the domain, the IO managers, and an executor that keeps a run in one process (a process
+    a step costs an interpreter start each).
+
+    Args:
+        definitions_file: ``__file__`` of the domain's ``definitions.py``.
+    """
+    folder = Path(definitions_file).resolve().parent
+    domain = folder.name
+    warehouse, lake = WarehouseResource(domain=domain), LakeResource(domain=domain)
+    return dg.Definitions.merge(
+        _defs_folder(folder),
+        dg.Definitions(
+            sensors=[automation_sensor()],
+            resources={
+                "warehouse": warehouse,
+                "lake": lake,
+                "postgres": PostgresFrameIOManager(warehouse=warehouse),
+                "parquet": LakeParquetIOManager(lake=lake),
+            },
+            executor=dg.in_process_executor,
+        ),
+    )
+
+
+def _defs_folder(folder: Path) -> dg.Definitions:
+    """The same as ``dg.load_from_defs_folder``, without importing every integration that is installed.
+
+    The stock function imports all registered component packages (dagster-dbt, dagster-airbyte, ...) only to describe them in the UI:
+    2.3 CPU-s and 90 MB for each location and each run. Here a location describes the platform's own components.
+    """
+    from dagster.components.core.load_defs import PLUGIN_COMPONENT_TYPES_JSON_METADATA_KEY, json_for_all_components
+    from dagster.components.core.snapshot import get_package_entry_snap
+    from dagster_shared.serdes.objects import EnvRegistryKey
+
+    import platform_core
+
+    tree = dg.ComponentTree.for_project(folder)
+    children = [tree.build_defs_at_path(child.loc) for child in tree.find_root_decl().iterate_child_component_decls()]
+    described = [
+        get_package_entry_snap(EnvRegistryKey("platform_core", name), getattr(platform_core, name)) for name in platform_core.COMPONENTS
+    ]
+    metadata = {PLUGIN_COMPONENT_TYPES_JSON_METADATA_KEY: json_for_all_components(described)}
+    return dg.Definitions.merge(*children, dg.Definitions(metadata=metadata, component_tree=tree))

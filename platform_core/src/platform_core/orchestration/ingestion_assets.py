@@ -1,0 +1,72 @@
+"""One multi-asset per connection, one asset per stream."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster import AssetExecutionContext
+
+from platform_core.contracts import naming
+from platform_core.orchestration.asset_names import RAW_GROUP, asset_key
+from platform_core.orchestration.conditions import on_schedule
+from platform_core.settings import Settings
+
+if TYPE_CHECKING:
+    from platform_core.ingestion import Connection, SyncResult
+
+
+def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
+    """The assets of a connection's streams; any subset of them can be run."""
+    keys = {stream.name: asset_key(naming.raw_key(connection.domain, stream.name)) for stream in connection.streams}
+    specs = [
+        dg.AssetSpec(
+            keys[stream.name],
+            group_name=RAW_GROUP,
+            kinds={"airbyte", "postgres"},
+            description=f"Stream `{stream.name}` of the connection `{connection.name}`, as the source gives it.",
+            code_version=connection.content_hash,
+            automation_condition=on_schedule(connection.schedule.cron if connection.schedule else None),
+            skippable=True,
+            metadata={
+                "connection": dg.MetadataValue.path(str(connection.path)),
+                "connector": f"{connection.connector.package} {connection.connector.version}",
+                "sync mode": stream.sync_mode,
+                "dagster/relation_identifier": f"{naming.raw_schema(connection.domain)}.{stream.name}",
+            },
+        )
+        for stream in connection.streams
+    ]
+
+    @dg.multi_asset(name=f"{connection.domain}_ingest_{connection.name}", specs=specs, can_subset=True)
+    def ingest(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        from platform_core.ingestion import run_sync
+        from platform_core.warehouse import Warehouse
+
+        settings = Settings.load()
+        wanted = [name for name, key in keys.items() if key in context.selected_asset_keys]
+        result = run_sync(connection, warehouse=Warehouse.from_settings(settings), settings=settings, streams=wanted)
+        for name in wanted:
+            yield dg.MaterializeResult(asset_key=keys[name], metadata=_metadata(result, name))
+
+    return ingest
+
+
+def report_sync(home: Path, domain: str, result: "SyncResult") -> None:
+    """Tells the Dagster instance at ``home`` of a sync that ran outside of it, so that what depends on the streams runs."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for name in result.streams:
+            key = asset_key(naming.raw_key(domain, name))
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=_metadata(result, name)))
+
+
+def _metadata(result: "SyncResult", name: str) -> dict[str, Any]:
+    stream = result.streams[name]
+    return {
+        "dagster/row_count": stream.rows,
+        "bytes": stream.bytes,
+        "seconds": round(stream.seconds, 3),
+        "cursor": str(stream.cursor) if stream.cursor is not None else "none",
+        "raw copy": dg.MetadataValue.path(result.raw_object or "none"),
+        "sync": result.sync_id,
+    }

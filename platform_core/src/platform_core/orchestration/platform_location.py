@@ -1,0 +1,40 @@
+"""The platform's own code location: what no single domain owns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from platform_core.settings import Settings
+from platform_core.warehouse import Warehouse
+
+
+def platform_definitions() -> dg.Definitions:
+    """Sensors of the platform: delivery of the catalog's outbox, and alerts on failed runs of every domain."""
+    return dg.Definitions(sensors=[catalog_delivery, run_failure_alert])
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING, target=None)
+def catalog_delivery(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
+    """Sends what waits in the catalog's outbox: publications whose own delivery met a server that was down."""
+    from platform_core.catalog import deliver_all
+
+    settings = Settings.load()
+    deliveries = deliver_all(Warehouse.from_settings(settings), settings)
+    said = "; ".join(f"{item.sink}: {item.sent} sent, {len(item.refused)} refused" for item in deliveries)
+    yield dg.SkipReason(said or "no sink is configured")
+
+
+@dg.run_failure_sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING, monitor_all_code_locations=True)
+def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
+    """Alerts on every failed run: stored, and sent to the webhook when one is configured."""
+    from platform_core.orchestration.alerts import Alert, send
+
+    run = context.dagster_run
+    assets = sorted(key.to_user_string() for key in run.asset_selection or ())
+    domain = assets[0].split("/")[0] if assets else "platform"
+    settings = Settings.load()
+    alert = Alert(domain, f"run of {', '.join(assets) or run.job_name} failed", context.failure_event.message or "", run.run_id)
+    outcome = send(alert, settings, Warehouse.from_settings(settings))
+    context.log.info(outcome)

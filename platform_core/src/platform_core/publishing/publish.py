@@ -1,0 +1,194 @@
+"""Seal, audit, then switch: a port shows a candidate only after the candidate has kept every blocking promise.
+
+The steps are transactions of their own, so a publisher killed at any instruction leaves a port that serves its former version
+and a candidate that the next attempt picks up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from psycopg import Connection, errors, sql
+from psycopg.types.json import Jsonb
+
+from platform_core.contracts import naming
+from platform_core.contracts.model import Contract
+from platform_core.publishing import port_view, retention
+from platform_core.publishing.errors import PublishingError
+from platform_core.publishing.seal import Sealed, seal
+from platform_core.quality import AuditReport, RuleResult
+from platform_core.warehouse import Warehouse
+
+Relations = Mapping[str, tuple[str, str]]
+Audit = Callable[[Relations], AuditReport]
+Announce = Callable[[Connection, "Outcome"], None]
+_SWITCH_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a candidate.
+
+    Attributes:
+        publication: Its identifier.
+        published: Whether the port serves it now.
+        rows: Rows by table.
+        results: Every rule's result.
+        versions: Port table to the relation that holds its rows.
+    """
+
+    publication: str
+    published: bool
+    rows: Mapping[str, int]
+    results: tuple[RuleResult, ...]
+    versions: Mapping[str, str]
+
+    @property
+    def broken(self) -> tuple[RuleResult, ...]:
+        """The blocking rules that did not hold."""
+        return tuple(result for result in self.results if not result.passed and result.rule.blocking)
+
+
+def publish(
+    warehouse: Warehouse,
+    contract: Contract,
+    readers: tuple[str, ...],
+    audit: Audit,
+    *,
+    code_version: str,
+    run_id: str | None = None,
+    copied: frozenset[str] = frozenset(),
+    announce: Announce | None = None,
+) -> Outcome:
+    """Publishes the candidate of a port, or says why not.
+
+    Args:
+        warehouse: Reached as the contract's domain.
+        contract: The port.
+        readers: Roles that may read it.
+        audit: Checks the sealed relations, given by table as ``(schema, relation)``.
+        code_version: Hash of the files that made the candidate.
+        run_id: The run that publishes, for the record.
+        copied: Models whose candidate is copied rather than moved.
+        announce: Called in the transaction that switches the port, to record what follows from it (the catalog's outbox).
+
+    Returns:
+        The outcome; a rejected candidate is no error here.
+
+    Raises:
+        PublishingError: There is no candidate, or the port cannot be switched.
+    """
+    data = naming.data_schema(contract.product_id)
+    with warehouse.connect_domain(contract.domain, autocommit=True) as connection, _alone(connection, contract.id):
+        with connection.transaction():
+            sealed = seal(connection, contract, code_version=code_version, run_id=run_id, copied=copied)
+        for version in sealed.versions.values():  # fresh tables carry no statistics for consumers' plans
+            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(data, version)))
+        report = audit({table: (data, version) for table, version in sealed.versions.items()})
+        outcome = Outcome(
+            sealed.publication,
+            not any(not result.passed and result.rule.blocking for result in report.results),
+            report.rows,
+            tuple(report.results),
+            sealed.versions,
+        )
+        if outcome.published:
+            _switch(connection, contract, readers, sealed, outcome, announce)
+            with contextlib.suppress(errors.LockNotAvailable), connection.transaction():
+                retention.prune(connection, contract)  # a reader is in the way: the next publication tries again
+        else:
+            with connection.transaction():
+                _record(connection, contract, outcome)
+    return outcome
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection, contract_id: str) -> Iterator[None]:
+    """One publisher a port; the lock ends with the connection, so a killed publisher frees it."""
+    connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"mesh port {contract_id}",))
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"mesh port {contract_id}",))
+
+
+def _switch(
+    connection: Connection, contract: Contract, readers: tuple[str, ...], sealed: Sealed, outcome: Outcome, announce: Announce | None
+) -> None:
+    """Points every view of the port at the sealed version, in one transaction.
+
+    The views must be locked for an instant. A long query of a reader would make us wait, and everybody who comes after us wait
+    behind us; so we give up after half a second, let them pass, and try again.
+    """
+    deadline = time.monotonic() + _SWITCH_SECONDS
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '500ms'")
+                for table in contract.tables:
+                    port_view.point(connection, contract, table, sealed.versions[table.physical_name], readers)
+                _record(connection, contract, outcome)
+                serve(connection, contract, sealed.publication)
+                if announce is not None:
+                    announce(connection, outcome)
+            return
+        except errors.LockNotAvailable as error:
+            if time.monotonic() > deadline:
+                raise PublishingError(
+                    f"readers have held the port for {_SWITCH_SECONDS:.0f} s",
+                    where=contract.id,
+                    remedy="look for a long transaction in pg_stat_activity; the next attempt goes on from here",
+                ) from error
+            time.sleep(0.05)  # readers that queued behind us go first
+
+
+def serve(connection: Connection, contract: Contract, publication: str) -> None:
+    """Records which publication the port serves."""
+    connection.execute(
+        """INSERT INTO mesh.ports (contract_id, domain, publication) VALUES (%s, %s, %s)
+           ON CONFLICT (contract_id) DO UPDATE SET publication = excluded.publication, served_since = clock_timestamp()""",
+        (contract.id, contract.domain, publication),
+    )
+
+
+def _record(connection: Connection, contract: Contract, outcome: Outcome) -> None:
+    passed = sum(result.passed for result in outcome.results)
+    tables = {table: {"version": version, "rows": outcome.rows.get(table)} for table, version in outcome.versions.items()}
+    connection.execute(
+        """UPDATE mesh.publications SET state = %s, tables = %s, checks_passed = %s, checks_failed = %s, decided_at = clock_timestamp()
+           WHERE contract_id = %s AND publication = %s""",
+        (
+            "published" if outcome.published else "rejected",
+            Jsonb(tables),
+            passed,
+            len(outcome.results) - passed,
+            contract.id,
+            outcome.publication,
+        ),
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """INSERT INTO mesh.check_results
+               (contract_id, publication, rule, domain, table_name, column_name, severity, passed, observed, sample_query, location)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            [
+                (
+                    contract.id,
+                    outcome.publication,
+                    result.rule.name,
+                    contract.domain,
+                    result.rule.table,
+                    result.rule.column,
+                    result.rule.severity,
+                    result.passed,
+                    result.observed,
+                    result.sample_query,
+                    str(result.rule.location),
+                )
+                for result in outcome.results
+            ],
+        )

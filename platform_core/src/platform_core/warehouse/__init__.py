@@ -1,0 +1,21 @@
+"""The warehouse plane: the embedded server, connections, and who may do what."""
+
+from platform_core.warehouse.access import Access, Change, plan, readers
+from platform_core.warehouse.apply import DAGSTER_DATABASE, DAGSTER_ROLE, apply, prepare_databases
+from platform_core.warehouse.connection import Warehouse
+from platform_core.warehouse.embedded import EmbeddedPostgres
+from platform_core.warehouse.errors import WarehouseError
+
+__all__ = [
+    "DAGSTER_DATABASE",
+    "DAGSTER_ROLE",
+    "Access",
+    "Change",
+    "EmbeddedPostgres",
+    "Warehouse",
+    "WarehouseError",
+    "apply",
+    "plan",
+    "prepare_databases",
+    "readers",
+]

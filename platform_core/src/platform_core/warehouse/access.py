@@ -1,0 +1,181 @@
+"""Who owns and may read what: declared by the product files, compared with what Postgres holds, applied in one transaction.
+
+Pure functions decide (``desired``, ``changes``), thin ones act (``observe``, ``apply``). Only objects that the mesh names are
+looked at: other roles and schemas of the server are none of its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from psycopg import Connection, sql
+
+from platform_core.contracts import naming
+from platform_core.contracts.model import Contract, Mesh
+
+MEMBERS = "mesh_member"
+"""Group of every domain's owner role: reads the platform's own tables, writes its own rows."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A state of the warehouse.
+
+    Attributes:
+        roles: Role name to whether it may log in.
+        memberships: ``(role, member)``.
+        schemas: Schema to its owner.
+        usage: ``(schema, grantee)`` of the privilege USAGE.
+        reads: ``(schema, relation, grantee)`` of the privilege SELECT.
+        relations: Relations that exist in port schemas, ``(schema, relation)``.
+    """
+
+    roles: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    memberships: frozenset[tuple[str, str]] = frozenset()
+    schemas: Mapping[str, str] = field(default_factory=dict[str, str])
+    usage: frozenset[tuple[str, str]] = frozenset()
+    reads: frozenset[tuple[str, str, str]] = frozenset()
+    relations: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of a plan, with the statement that takes it."""
+
+    action: Literal["create", "grant", "revoke", "alter"]
+    object: str
+    statement: sql.Composed
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object}"
+
+
+def desired(mesh: Mesh) -> Access:
+    """What the product files of the mesh ask for. A broken product keeps its domain's own schemas and loses no data."""
+    roles: dict[str, bool] = {MEMBERS: False}
+    memberships: set[tuple[str, str]] = set()
+    schemas: dict[str, str] = {}
+    usage: set[tuple[str, str]] = set()
+    reads: set[tuple[str, str, str]] = set()
+    for domain in mesh.domains:
+        owner, job = naming.owner_role(domain), naming.job_role(domain)
+        roles |= {owner: False, job: True}
+        memberships |= {(owner, job), (MEMBERS, owner)}
+        schemas |= {naming.raw_schema(domain): owner, naming.build_schema(domain): owner}
+    for product in mesh.products.values():
+        owner = naming.owner_role(product.domain)
+        schemas |= {product.schema: owner, naming.data_schema(product.id): owner}
+        reader, pii = naming.reader_role(product.id), naming.pii_reader_role(product.id)
+        roles |= {reader: False, pii: False}
+        usage |= {(product.schema, reader)}
+        for port in product.outputs:
+            readers = [reader]
+            for consumer, needed in mesh.consumers(port.contract_id):
+                readers.append(naming.owner_role(consumer.domain))
+                if needed.personal_data:
+                    memberships.add((pii, naming.owner_role(consumer.domain)))
+            readers = [role for role in readers if role != owner]
+            usage |= {(product.schema, role) for role in readers}
+            reads |= {(product.schema, table.physical_name, role) for table in port.contract.tables for role in readers}
+    return Access(roles, frozenset(memberships), schemas, frozenset(usage), frozenset(reads))
+
+
+def readers(mesh: Mesh, contract: Contract) -> tuple[str, ...]:
+    """Roles that the files let read the contract's relations, the owner left out; sorted."""
+    schema = naming.port_schema(contract.product_id)
+    tables = {table.physical_name for table in contract.tables}
+    return tuple(sorted({role for of, relation, role in desired(mesh).reads if of == schema and relation in tables}))
+
+
+def observe(connection: Connection, wanted: Access) -> Access:
+    """What Postgres holds of the objects that ``wanted`` names, in one round trip per catalog table."""
+    names, schemas = list(wanted.roles), list(wanted.schemas)
+    roles = _rows(connection, "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname = ANY(%s)", names)
+    members = _rows(
+        connection,
+        """SELECT r.rolname, m.rolname FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.roleid
+           JOIN pg_roles AS m ON m.oid = a.member WHERE r.rolname = ANY(%s)""",
+        names,
+    )
+    spaces = _rows(connection, "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname = ANY(%s)", schemas)
+    usage = _rows(
+        connection,
+        """SELECT n.nspname, g.rolname FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
+           JOIN pg_roles AS g ON g.oid = a.grantee
+           WHERE a.privilege_type = 'USAGE' AND a.grantee <> n.nspowner AND n.nspname = ANY(%s)""",
+        schemas,
+    )
+    ports = sorted({schema for schema, _ in wanted.usage})
+    relations = _rows(
+        connection,
+        "SELECT n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'v' AND n.nspname = ANY(%s)",
+        ports,
+    )
+    reads = _rows(
+        connection,
+        """SELECT n.nspname, c.relname, g.rolname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+           CROSS JOIN LATERAL aclexplode(c.relacl) AS a JOIN pg_roles AS g ON g.oid = a.grantee
+           WHERE a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND n.nspname = ANY(%s)""",
+        ports,
+    )
+    return Access(
+        {str(name): bool(login) for name, login in roles},
+        frozenset((str(role), str(member)) for role, member in members),
+        {str(name): str(owner).strip('"') for name, owner in spaces},
+        frozenset((str(schema), str(role)) for schema, role in usage),
+        frozenset((str(schema), str(relation), str(role)) for schema, relation, role in reads),
+        frozenset((str(schema), str(relation)) for schema, relation in relations),
+    )
+
+
+def changes(wanted: Access, found: Access) -> tuple[Change, ...]:
+    """The steps from ``found`` to ``wanted``: creations, missing grants, and the revocation of access that no file declares.
+
+    A relation that is not published yet needs no grant: its first publication brings the grants along.
+    """
+    return tuple(_changes(wanted, found))
+
+
+def plan(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
+    """The steps that ``apply`` would take now."""
+    wanted = desired(mesh)
+    return changes(wanted, observe(connection, wanted))
+
+
+def _changes(wanted: Access, found: Access) -> Iterator[Change]:
+    name = sql.Identifier
+    for role, login in wanted.roles.items():
+        if role not in found.roles:
+            kind = sql.SQL("LOGIN" if login else "NOLOGIN")
+            yield Change("create", f"role {role}", sql.SQL("CREATE ROLE {} {}").format(name(role), kind))
+        elif found.roles[role] != login:
+            kind = sql.SQL("LOGIN" if login else "NOLOGIN")
+            yield Change("alter", f"role {role} login={login}", sql.SQL("ALTER ROLE {} {}").format(name(role), kind))
+    for role, member in sorted(wanted.memberships - found.memberships):
+        yield Change("grant", f"role {role} to {member}", sql.SQL("GRANT {} TO {}").format(name(role), name(member)))
+    managed = {role for role in wanted.roles if role.endswith(("_owner", "_job"))}
+    for role, member in sorted(found.memberships - wanted.memberships):
+        if member in managed:
+            yield Change("revoke", f"role {role} from {member}", sql.SQL("REVOKE {} FROM {}").format(name(role), name(member)))
+    for schema, owner in wanted.schemas.items():
+        if schema not in found.schemas:
+            yield Change("create", f"schema {schema}", sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(name(schema), name(owner)))
+        elif found.schemas[schema] != owner:
+            yield Change("alter", f"schema {schema} owner {owner}", sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name(schema), name(owner)))
+    for schema, role in sorted(wanted.usage - found.usage):
+        yield Change("grant", f"usage on schema {schema} to {role}", sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name(schema), name(role)))
+    for schema, role in sorted(found.usage - wanted.usage):
+        yield Change("revoke", f"usage on schema {schema} from {role}", sql.SQL("REVOKE ALL ON SCHEMA {} FROM {}").format(name(schema), name(role)))
+    for schema, relation, role in sorted(wanted.reads - found.reads):
+        if (schema, relation) in found.relations:
+            target = name(schema, relation)
+            yield Change("grant", f"select on {schema}.{relation} to {role}", sql.SQL("GRANT SELECT ON {} TO {}").format(target, name(role)))
+    for schema, relation, role in sorted(found.reads - wanted.reads):
+        target = name(schema, relation)
+        yield Change("revoke", f"select on {schema}.{relation} from {role}", sql.SQL("REVOKE ALL ON {} FROM {}").format(target, name(role)))
+
+
+def _rows(connection: Connection, query: str, names: list[str]) -> list[tuple[Any, ...]]:
+    return connection.execute(query.encode(), (names,)).fetchall()
