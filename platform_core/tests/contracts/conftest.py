@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from platform_core.contracts import Mesh, load_mesh
 
 CUSTOMERS = "domains/shop/src/shop/defs/customers"

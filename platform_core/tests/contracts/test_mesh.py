@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from platform_core.contracts import ContractError, load_mesh, product_of
 
 Files = Any

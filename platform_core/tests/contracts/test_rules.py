@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+
 from platform_core.contracts import Rule
 
 Files = Any
@@ -93,7 +94,8 @@ def test_a_date_range_is_a_rule(files: Files) -> None:
 
 
 def test_a_foreign_key_inside_the_contract_means_the_candidate(files: Files) -> None:
-    table = "  - name: returns\n    properties:\n      - name: order_id\n        logicalType: integer\n        relationships:\n          - to: orders.order_id\n"
+    table = "  - name: returns\n    properties:\n      - name: order_id\n        logicalType: integer\n"
+    table += "        relationships:\n          - to: orders.order_id\n"
     files.replace("orders contract", "roles:\n", table + "roles:\n")
     contract = files.mesh().contracts["sales.orders.orders"]
     [rule] = contract.tables[1].rules
@@ -144,7 +146,8 @@ def test_a_team_of_version_3_0_is_a_list_of_members(files: Files) -> None:
 def test_values_of_version_3_2_are_accepted_values(files: Files) -> None:
     files.replace(
         "orders contract",
-        "        quality:\n          - metric: invalidValues\n            arguments:\n              validValues: ['NO', SE]\n            mustBe: 0\n            severity: error\n",
+        "        quality:\n          - metric: invalidValues\n            arguments:\n"
+        "              validValues: ['NO', SE]\n            mustBe: 0\n            severity: error\n",
         "        enum:\n          - value: SE\n          - value: 'NO'\n",
     )
     assert rules(files)["orders__country__accepted_values"].arguments == {"values": ["SE", "NO"]}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from platform_core.contracts import SourceError, load_yaml
 from platform_core.contracts.source import parse_yaml
 
@@ -56,11 +58,9 @@ def test_anchors_and_merge_keys_expand() -> None:
 
 NAMES = "abcdefgh"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip(NAMES, NAMES[1:], strict=False)
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise(NAMES)
 )
-MERGE_BOMB = "a: &a {x: 1}\n" + "".join(
-    f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n" for before, name in zip(NAMES, NAMES[1:], strict=False)
-)
+MERGE_BOMB = "a: &a {x: 1}\n" + "".join(f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n" for before, name in pairwise(NAMES))
 
 
 @pytest.mark.parametrize(

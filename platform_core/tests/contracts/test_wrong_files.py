@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from platform_core.contracts import Problem
 
 Files = Any  # the fixture's type; test modules do not import each other

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from platform_core.warehouse import Warehouse
 
 sys.path.append(str(Path(__file__).parent))  # for the test double below, shared by the files of this folder
 
-from scripted_source import Source  # noqa: E402
+from scripted_source import Source
 
 
 @pytest.fixture

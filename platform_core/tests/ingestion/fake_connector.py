@@ -27,7 +27,12 @@ def send(message):
 
 def status(stream, value):
     descriptor = {"name": stream}
-    send({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": NOW, "stream_status": {"stream_descriptor": descriptor, "status": value}}})
+    send(
+        {
+            "type": "TRACE",
+            "trace": {"type": "STREAM_STATUS", "emitted_at": NOW, "stream_status": {"stream_descriptor": descriptor, "status": value}},
+        }
+    )
 
 
 def play(steps):
@@ -42,7 +47,10 @@ def play(steps):
         elif name == "hex":
             out.write(bytes.fromhex(value))
         elif name == "long":
-            record = {"type": "RECORD", "record": {"stream": value["stream"], "data": {"id": 1, "text": "x" * value["bytes"]}, "emitted_at": NOW}}
+            record = {
+                "type": "RECORD",
+                "record": {"stream": value["stream"], "data": {"id": 1, "text": "x" * value["bytes"]}, "emitted_at": NOW},
+            }
             out.write(json.dumps(record).encode() + b"\n")
         elif name == "stderr":
             sys.stderr.write(value)

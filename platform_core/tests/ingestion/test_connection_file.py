@@ -1,11 +1,13 @@
 """Connection files: what is accepted, and one clear error for each thing that is wrong."""
 
+# ruff: noqa: E501 - one case a line
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
 import pytest
+
 from platform_core.ingestion import ConnectionFileError, check_connections, load_connection, load_connections
 
 GOOD = """\
@@ -94,7 +96,11 @@ def test_a_good_file_is_read_and_its_hash_follows_its_text(folder):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("sales/Shop.yaml", "not the name of a connection"), ("sales/shop.yml", "not the name of a connection"), ("sale/shop.yaml", "no domain 'sale', did you mean 'sales'?")],
+    [
+        ("sales/Shop.yaml", "not the name of a connection"),
+        ("sales/shop.yml", "not the name of a connection"),
+        ("sale/shop.yaml", "no domain 'sale', did you mean 'sales'?"),
+    ],
 )
 def test_files_in_the_wrong_place_are_named(folder, name, message):
     write(folder, GOOD, name)
@@ -117,7 +123,11 @@ def test_locks_and_manifests_are_no_domains(folder):
 
 def test_the_connections_of_this_repository_are_sound(repo):
     assert check_connections(repo) == ()
-    names = {connection.id: [stream.name for stream in connection.streams] for d in ("customer", "inventory", "sales") for connection in load_connections(repo, d)}
+    names = {
+        connection.id: [stream.name for stream in connection.streams]
+        for d in ("customer", "inventory", "sales")
+        for connection in load_connections(repo, d)
+    }
     assert names["customer/crm"] == ["users"] and names["inventory/catalog"] == ["products"] and names["sales/shop"] == ["purchases"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import orjson
 import psycopg
 import pytest
 import zstandard
+from scripted_source import complete, record, state, status, stream
+
 from platform_core.ingestion import (
     ConcurrentSyncError,
     ConfigurationError,
@@ -21,7 +23,6 @@ from platform_core.ingestion import (
     ProtocolError,
     loader,
 )
-from scripted_source import complete, record, state, status, stream
 
 ORDERS = [stream("orders")]
 
@@ -70,7 +71,9 @@ def test_the_table_belongs_to_the_domains_owner(make_source):
 
 
 def test_dedup_keeps_the_newest_by_cursor_then_by_arrival(make_source):
-    catalog = [stream("orders", {"id": {"type": "integer"}, "at": {"type": "integer"}, "v": {"type": "string"}}, default_cursor_field=["at"])]
+    catalog = [
+        stream("orders", {"id": {"type": "integer"}, "at": {"type": "integer"}, "v": {"type": "string"}}, default_cursor_field=["at"])
+    ]
     source = make_source({"orders": "incremental_deduped"}, catalog)
 
     def send(*triples):
@@ -111,7 +114,6 @@ def test_each_sync_mode_over_two_syncs(make_source, mode, first, second, expecte
 def test_an_overwrite_keeps_views_and_readers_working(make_source):
     source = make_source({"orders": "full_refresh_overwrite"}, ORDERS, script=[*rows(1), *complete("orders")])
     source.sync()
-    source.query("CREATE VIEW sales_raw.v AS SELECT id FROM sales_raw.orders RETURNING 1") if False else None
     with source.warehouse.connect_domain("sales") as reader:
         reader.execute("CREATE VIEW sales_build.v AS SELECT id FROM sales_raw.orders")
         reader.commit()
@@ -153,7 +155,14 @@ def test_legacy_and_global_states_go_back_in_their_form(make_source):
 
 FAILURES = {
     "a trace error": (
-        [{"send": {"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1, "error": {"message": "The key expired", "failure_type": "config_error"}}}}],
+        [
+            {
+                "send": {
+                    "type": "TRACE",
+                    "trace": {"type": "ERROR", "emitted_at": 1, "error": {"message": "The key expired", "failure_type": "config_error"}},
+                }
+            }
+        ],
         "The key expired",
     ),
     "an exit code": ([{"stderr": "Traceback: boom\n"}, {"exit": 3}], "exit code 3"),
@@ -214,13 +223,18 @@ def test_a_state_that_lags_behind_the_rows_of_an_append_commits_nothing_yet(make
 def test_protocol_noise_is_no_obstacle(make_source):
     source = make_source({"orders": "incremental_append"}, ORDERS)
     source.script = [
-        {"text": "\n\nSLF4J: some banner\n{not json}\n[1]\n\"text\"\n{}\n{\"type\": 7}\n"},
+        {"text": '\n\nSLF4J: some banner\n{not json}\n[1]\n"text"\n{}\n{"type": 7}\n'},
         {"hex": "fffe0a"},
         {"send": {"type": "NEWS", "news": {}}},
         {"send": {"type": "TRACE", "trace": {"type": "ANALYTICS", "analytics": {}}}},
         {"send": {"type": "TRACE", "trace": None}},
         {"send": {"type": "LOG", "log": {"level": "INFO", "message": "hello", "new_field": 1}, "also": 2}},
-        {"send": {"type": "CONTROL", "control": {"type": "CONNECTOR_CONFIG", "emitted_at": 1, "connectorConfig": {"config": {"token": "x"}}}}},
+        {
+            "send": {
+                "type": "CONTROL",
+                "control": {"type": "CONNECTOR_CONFIG", "emitted_at": 1, "connectorConfig": {"config": {"token": "x"}}},
+            }
+        },
         record("unasked", {"id": 1}),
         *rows(1),
         record("orders", {"id": 2, "text": None, "surprise": True}, namespace=None, unknown=1),
@@ -236,7 +250,9 @@ def test_protocol_noise_is_no_obstacle(make_source):
     assert "token" not in zstandard.ZstdDecompressor().stream_reader(io.BytesIO(Path(result.raw_object).read_bytes())).read().decode()
 
 
-@pytest.mark.parametrize("step", [{"text": '{"type":"RECORD"}\n'}, record("orders", [1]), {"text": '{"type":"STATE","state":{"type":"STREAM"}}\n'}])
+@pytest.mark.parametrize(
+    "step", [{"text": '{"type":"RECORD"}\n'}, record("orders", [1]), {"text": '{"type":"STATE","state":{"type":"STREAM"}}\n'}]
+)
 def test_messages_that_would_lose_rows_are_errors(make_source, step):
     source = make_source({"orders": "incremental_append"}, ORDERS, script=[step, *complete("orders")])
     with pytest.raises(ProtocolError):
@@ -258,19 +274,17 @@ def gone(pid_file):
 def test_a_silent_connector_is_ended_with_its_whole_process_group(make_source, tmp_path):
     steps = [{"child": str(tmp_path / "child")}, {"pid": str(tmp_path / "pid")}, {"stderr": "thinking\n"}, {"wait": 600}]
     source = make_source({"orders": "incremental_append"}, ORDERS, script=[*rows(1), *steps])
-    connection = source.connection
     source.file = json.dumps(
         {"connector": {"package": "source-fake", "version": "1.0.0"}, "streams": [{"name": "orders", "sync_mode": "incremental_append"}],
          "timeouts": {"idle": 0.7, "discover_cache": 0}}
     )  # fmt: skip
-    assert connection
-    with pytest.raises(ConnectorError, match="silent for 0.7 s"):
+    with pytest.raises(ConnectorError, match=r"silent for 0\.7 s"):
         source.sync()
     assert gone(tmp_path / "pid") and gone(tmp_path / "child")
 
 
 def test_a_cancelled_run_ends_the_connector_and_says_so(make_source, tmp_path):
-    source = make_source({"orders": "incremental_append"}, ORDERS, script=[*rows(1), {"pid": str(tmp_path / "pid")}, *rows(2), {"wait": 600}])
+    source = make_source({"orders": "incremental_append"}, ORDERS)
 
     def cancel(progress):
         if (tmp_path / "pid").exists():
@@ -299,7 +313,10 @@ def test_two_syncs_of_one_connection_exclude_each_other(make_source, monkeypatch
 
 
 def test_new_wider_and_removed_columns_arrive_with_the_rows(make_source):
-    source = make_source({"orders": "incremental_append"}, [stream("orders", {"id": {"type": "integer"}, "a": {"type": "integer"}, "gone": {"type": "string"}})])
+    source = make_source(
+        {"orders": "incremental_append"},
+        [stream("orders", {"id": {"type": "integer"}, "a": {"type": "integer"}, "gone": {"type": "string"}})],
+    )
     source.script = [record("orders", {"id": 1, "a": 5, "gone": "x"}), state("orders", {"id": 1}), *complete("orders")]
     source.sync()
     source.catalog = [stream("orders", {"id": {"type": "integer"}, "a": {"type": "number"}, "new": {"type": "boolean"}})]
@@ -319,7 +336,6 @@ def test_new_wider_and_removed_columns_arrive_with_the_rows(make_source):
 def test_a_column_that_a_view_uses_keeps_its_type_and_the_rows_say_what_did_not_fit(make_source):
     source = make_source({"orders": "incremental_append"}, ORDERS, script=[*rows(1), state("orders", {"id": 1}), *complete("orders")])
     source.sync()
-    source.query("SELECT 1")
     with source.warehouse.connect_domain("sales", autocommit=True) as connection:
         connection.execute("CREATE VIEW sales_build.v AS SELECT id FROM sales_raw.orders")
     source.script = [record("orders", {"id": 2**70, "text": "too large"}), state("orders", {"id": 2}), *complete("orders")]
@@ -402,7 +418,7 @@ def test_streams_that_the_source_cannot_serve_are_named_with_their_line(make_sou
         stream("keyless", source_defined_primary_key=[]),
         stream("cursorless", source_defined_cursor=False, default_cursor_field=[]),
     ]
-    with pytest.raises(ConnectionFileError, match=message.replace("?", r"\?")) as caught:
+    with pytest.raises(ConnectionFileError, match=re.escape(message)) as caught:
         make_source(modes, catalog).sync(**options)
     assert "shop.yaml" in caught.value.where and caught.value.remedy
 
@@ -432,4 +448,3 @@ def test_a_lost_database_connection_fails_the_sync_and_the_next_one_continues(ma
     source.sync()
     assert ids(source) == [1, 2]
     assert source.query("SELECT status FROM mesh.syncs ORDER BY started_at") == [("killed",), ("succeeded",)]
-    assert os.getpid()

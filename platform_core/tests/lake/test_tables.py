@@ -16,6 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+
 from platform_core.lake import LakeError, LakeTables
 from platform_core.lake.files import LakeFiles
 from platform_core.lake.generations import Generation, age_seconds, new_generation, partition_folder, partition_of, table_path
@@ -162,7 +163,7 @@ if sys.argv[2] == "files":
 else:
     def batches():
         yield pa.record_batch({"v": [2]})
-    os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+    files.Path.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
 
 LakeTables(sys.argv[1]).write(("sales", "build", "orders"), pa.RecordBatchReader.from_batches(pa.schema([("v", pa.int64())]), batches()))
 """
@@ -224,7 +225,7 @@ def test_names_cannot_leave_their_folder_or_meet() -> None:
     generation = Generation("_g1-a", None, ("part-0.parquet",), 1, 2, "")
     assert Generation.parse(generation.dump()) == generation
     for wrong in (b"", b"[]", b"{}", b'{"format": "mesh-lake-table/1"}', b"\xff"):
-        with pytest.raises(ValueError, match=".*"):
+        with pytest.raises(ValueError, match=r"mesh-lake-table|Expecting|decode"):
             Generation.parse(wrong)
 
 

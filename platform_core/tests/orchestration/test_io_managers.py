@@ -16,6 +16,7 @@ import polars as pl
 import psycopg
 import pyarrow as pa
 import pytest
+
 from platform_core.lake import LakeTables
 from platform_core.orchestration.io_managers import LakeParquetIOManager, PostgresFrameIOManager
 from platform_core.orchestration.resources import LakeResource, WarehouseResource
@@ -189,13 +190,11 @@ def test_arrow_tables_keep_their_types(managers: dict[str, Any], owner: psycopg.
     assert loaded[1]["document"].tolist() == ['{"a": 1.10}', pd.NA]
     assert loaded[1]["key"].tolist() == [str(table["key"][0].as_py()), pd.NA]
     assert owner.execute("SELECT document->'a' FROM sales_build.b WHERE document IS NOT NULL").fetchone() == (1.1,)
-    with pytest.raises(dg.DagsterError) as caught:
 
-        @dg.asset(key=_key("d"), io_manager_key="postgres", ins={"b": dg.AssetIn(_key("b"), metadata={"columns": ["wide"]})})
-        def d(b: pl.DataFrame) -> None: ...
+    @dg.asset(key=_key("d"), io_manager_key="postgres", ins={"b": dg.AssetIn(_key("b"), metadata={"columns": ["wide"]})})
+    def d(b: pl.DataFrame) -> None: ...
 
-        _run([b, d], managers, selection=[d])
-    assert "more than 38 digits" in str(caught.value.__cause__)
+    assert "more than 38 digits" in _failure([a, b, d], managers, selection=[d])
 
 
 def test_documents_go_to_jsonb(managers: dict[str, Any], owner: psycopg.Connection) -> None:
@@ -258,7 +257,13 @@ def test_time_partitions_are_replaced_one_by_one_and_loaded_in_ranges(managers: 
     loaded: dict[str, list[int]] = {}
     factor = 1
 
-    @dg.asset(key=_key("daily"), partitions_def=DAILY, io_manager_key=manager, metadata={"partition_expr": "at"}, backfill_policy=dg.BackfillPolicy.single_run())
+    @dg.asset(
+        key=_key("daily"),
+        partitions_def=DAILY,
+        io_manager_key=manager,
+        metadata={"partition_expr": "at"},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
     def daily(context: dg.AssetExecutionContext) -> pl.DataFrame:
         days = [dt.datetime.fromisoformat(key).replace(hour=23, tzinfo=UTC) for key in context.partition_keys]
         return pl.DataFrame({"at": pl.Series(days, dtype=pl.Datetime("us", "UTC")), "v": [day.day * factor for day in days]})
@@ -268,7 +273,13 @@ def test_time_partitions_are_replaced_one_by_one_and_loaded_in_ranges(managers: 
         loaded[context.partition_key] = daily["v"].to_list()
         return daily
 
-    @dg.asset(key=_key("window"), partitions_def=DAILY, io_manager_key=manager, metadata={"partition_expr": "at"}, ins={"daily": dg.AssetIn(_key("daily"), partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1))})
+    @dg.asset(
+        key=_key("window"),
+        partitions_def=DAILY,
+        io_manager_key=manager,
+        metadata={"partition_expr": "at"},
+        ins={"daily": dg.AssetIn(_key("daily"), partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1))},
+    )
     def window(context: dg.AssetExecutionContext, daily: pl.LazyFrame) -> pl.DataFrame:
         loaded["window"] = daily.collect()["v"].to_list()
         return daily.collect().tail(1)
@@ -292,7 +303,8 @@ def test_time_partitions_are_replaced_one_by_one_and_loaded_in_ranges(managers: 
 @pytest.mark.parametrize("manager", ["postgres", "lake"])
 def test_static_and_multi_partitions(managers: dict[str, Any], manager: str, owner: psycopg.Connection) -> None:
     regions = dg.StaticPartitionsDefinition(["eu", "us"])
-    both = dg.MultiPartitionsDefinition({"day": DAILY, "region": regions})
+    days = ["2024-01-01", "2024-01-02"]
+    both = dg.MultiPartitionsDefinition({"day": dg.DailyPartitionsDefinition(days[0], end_date="2024-01-03"), "region": regions})
     loaded: list[Any] = []
 
     @dg.asset(key=_key("static"), partitions_def=regions, io_manager_key=manager, metadata={"partition_expr": "region"})
@@ -310,18 +322,22 @@ def test_static_and_multi_partitions(managers: dict[str, Any], manager: str, own
     def reader(static: pd.DataFrame, multi: pd.DataFrame) -> None:
         loaded.append((static["region"].tolist(), sorted(str(day) for day in multi["day"]), set(multi["region"])))
 
-    for region in ("eu", "us", "eu"):
+    assert _run([static], managers, partition_key="eu").success
+    for region in ("us", "eu"):
         assert _run([static], managers, partition_key=region).success
-        for day in ("2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"):
+        for day in days:
             assert _run([multi], managers, partition_key=dg.MultiPartitionKey({"day": day, "region": region})).success
     assert _run([static, multi, reader], managers, partition_key="eu", selection=[reader]).success
-    assert loaded == [(["eu"], [f"2024-01-0{day}" for day in range(1, 6)], {"eu"})]
+    assert loaded == [(["eu"], days, {"eu"})]
     if manager == "postgres":
-        assert owner.execute("SELECT (SELECT count(*) FROM sales_build.static), (SELECT count(*) FROM sales_build.multi)").fetchone() == (2, 10)
+        assert owner.execute("SELECT (SELECT count(*) FROM sales_build.static), (SELECT count(*) FROM sales_build.multi)").fetchone() == (
+            2,
+            4,
+        )
 
 
 def _failure(assets: list[Any], managers: dict[str, Any], **arguments: Any) -> str:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         _run(assets, managers, **arguments)
     return "\n".join(str(error) for error in (caught.value, caught.value.__cause__) if error)
 

@@ -30,6 +30,7 @@ class Bench:
         relation = sql.Identifier(self.schema, name)
         declared = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(key), sql.SQL(kind)) for key, kind in columns.items())
         with self.warehouse.connect_domain("sales") as connection:
+            connection.execute("SET synchronous_commit = off")
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(relation))
             connection.execute(sql.SQL("CREATE TABLE {} ({})").format(relation, declared))
             with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(relation)) as copy:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from platform_core.contracts import Rule
-from platform_core.quality import QualityError, compile_suite
+from platform_core.contracts import Rule, load_mesh
+from platform_core.quality import QualityError, audit, compile_suite
+from platform_core.quality.plan import plan_rule
 
 COLUMNS = {"id": "bigint", "code": "text"}
 ROWS = [(1, "a"), (2, None)]
@@ -69,11 +71,24 @@ def test_a_missing_relation_fails_every_rule(bench: Any) -> None:
     assert [item.passed for item in results] == [False, False]
     assert all("sales_build.gone does not exist" in str(item.error) for item in results)
     stranger = bench.table("stranger", COLUMNS, rules)
-    from platform_core.quality import audit
-
     report = audit(bench.warehouse, "sales", [stranger], {})
     assert all("has no candidate" in str(item.error) for item in report.results)
     assert report.rows == {}
+
+
+def test_rows_are_counted_without_any_rule_that_runs(bench: Any) -> None:
+    bench.load("orders", COLUMNS, ROWS)
+    assert bench.run(bench.table("orders", COLUMNS)).rows == {"orders": 2}
+    report = bench.run(bench.table("orders", COLUMNS, [bench.rule("not_null", "nope")]))
+    assert report.rows == {"orders": 2}
+    assert report.results[0].checked_rows == 2
+
+
+def test_every_contract_of_the_repository_compiles(repo: Path) -> None:
+    tables = [table for contract in load_mesh(repo).contracts.values() for table in contract.tables]
+    candidates = {table.physical_name: ("build", table.physical_name) for table in tables}
+    plans = [plan_rule(rule, table, candidates[table.physical_name], candidates) for table in tables for rule in table.rules]
+    assert plans
 
 
 def test_warnings_do_not_block(bench: Any) -> None:

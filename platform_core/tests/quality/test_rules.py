@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from platform_core.quality import KINDS
 
@@ -176,6 +177,19 @@ def test_empty_tables_and_tables_of_nulls(bench: Any, rows: list[Any]) -> None:
     results = bench.judge({"id": "int", "code": "text", "amount": "numeric"}, rows, *(rule for rule, _ in rules))
     assert [(item.rule.kind, item.passed, item.error) for item in results] == [(rule.kind, kept, None) for rule, kept in rules]
     assert {item.checked_rows for item in results} == {count}
+
+
+def test_times_without_a_zone_are_utc_whatever_the_server_says(bench: Any) -> None:
+    with bench.warehouse.connect_platform(autocommit=True) as connection:
+        name = bench.warehouse.parameters["dbname"]
+        connection.execute(sql.SQL("ALTER DATABASE {} SET timezone = 'Pacific/Kiritimati'").format(sql.Identifier(name)))
+        try:
+            rule = bench.rule("range", "at", minimum="2024-05-01", maximum="2024-05-01T12:00:00")
+            (result,) = bench.judge({"at": "timestamptz"}, [(DAY,), (DAY.replace(hour=12),), (DAY.replace(hour=13),)], rule)
+        finally:
+            connection.execute(sql.SQL("ALTER DATABASE {} RESET timezone").format(sql.Identifier(name)))
+    assert result.unexpected_count == 1
+    assert result.sample_rows == ({"at": "2024-05-01 13:00:00+00"},)
 
 
 def test_columns_that_differ_in_case_only(bench: Any) -> None:

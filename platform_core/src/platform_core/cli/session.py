@@ -15,8 +15,9 @@ from platform_core.warehouse import Warehouse
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Piped output is not cut to a terminal's width that nobody has.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def _watch(
         watch = Watch(session.mesh, session.warehouse, instance)
         state = watch.look()
         fresh = not state.served  # a first start is done when all is published; a later one when nothing more happens
+        retried = False
         deadline = time.monotonic() + timeout
         with _view() as view:
             while True:
@@ -135,7 +136,11 @@ def _watch(
                 if not state.outdated and (fresh or state.settled):
                     return 0, None
                 if state.settled:
-                    return 1, _blame(session, state, stack)
+                    again = () if retried else watch.retry(state)
+                    retried = True
+                    if not again:
+                        return 1, _blame(session, state, stack)
+                    err.print(f"trying again what failed before: {', '.join(again)}")
                 if process.poll() is not None:
                     return 1, f"Dagster ended by itself ({process.returncode}); the end of {stack.log}:\n{stack.log_tail(12)}"
                 if time.monotonic() > deadline:

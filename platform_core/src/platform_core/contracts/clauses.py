@@ -10,7 +10,7 @@ from typing import Any
 
 from platform_core.contracts.findings import Draft, Findings
 from platform_core.contracts.quality_clauses import read_quality
-from platform_core.contracts.source import Document, Location, Step
+from platform_core.contracts.source import Location, Place
 
 _RANGE = {
     "minimum": "minimum",
@@ -22,18 +22,18 @@ _OPTIONS_OF_VALUES = {"format", "multipleOf", "timezone", "defaultTimezone", "re
 _DOCUMENTED_OPTIONS = _OPTIONS_OF_VALUES | {"minItems", "maxItems", "uniqueItems"}
 
 
-def read_clauses(document: Document, path: tuple[Step, ...], table: Mapping[str, Any]) -> Findings:
-    """Reads every clause of the table at ``path`` of the contract that makes a promise about its data."""
+def read_clauses(place: Place, table: Mapping[str, Any]) -> Findings:
+    """Reads every clause of the table at ``place`` that makes a promise about its data."""
     found = Findings()
     columns: list[Mapping[str, Any]] = table.get("properties") or []
     names = {str(name): physical_name(column) for column in columns for name in (column["name"], physical_name(column))}
-    _primary_key(document, path, columns, found)
+    _primary_key(place, columns, found)
     for index, column in enumerate(columns):
-        _column(document, (*path, "properties", index), column, names, found)
+        _column(place.below("properties", index), column, names, found)
     for index, clause in enumerate(table.get("quality") or []):
-        read_quality(document, (*path, "quality", index), clause, None, names, found)
+        read_quality(place.below("quality", index), clause, None, names, found)
     for index, relation in enumerate(table.get("relationships") or []):
-        at = document.at(*path, "relationships", index)
+        at = place.at("relationships", index)
         columns_ = found.columns("relationship", _list(relation.get("from")), names, at)
         if columns_ is not None:
             _relationship(at, relation, columns_, found)
@@ -45,64 +45,64 @@ def physical_name(item: Mapping[str, Any]) -> str:
     return str(item.get("physicalName") or item["name"])
 
 
-def _primary_key(document: Document, path: tuple[Step, ...], columns: list[Mapping[str, Any]], found: Findings) -> None:
+def _primary_key(place: Place, columns: list[Mapping[str, Any]], found: Findings) -> None:
     keys = [(column.get("primaryKeyPosition", index + 1), index) for index, column in enumerate(columns) if column.get("primaryKey")]
     if keys:
         names = [physical_name(columns[index]) for _, index in sorted(keys)]
-        where = document.at(*path, "properties", keys[0][1], "primaryKey")
+        where = place.at("properties", keys[0][1], "primaryKey")
         found.drafts.append(Draft("primary_key", "primary_key", None, {"columns": names}, where, dimension="uniqueness"))
 
 
-def _column(document: Document, path: tuple[Step, ...], column: Mapping[str, Any], names: Mapping[str, str], found: Findings) -> None:
+def _column(place: Place, column: Mapping[str, Any], names: Mapping[str, str], found: Findings) -> None:
     name = physical_name(column)
     if column.get("required"):
-        found.drafts.append(Draft(f"{name}__not_null", "not_null", name, {}, document.at(*path, "required"), dimension="completeness"))
+        found.drafts.append(Draft(f"{name}__not_null", "not_null", name, {}, place.at("required"), dimension="completeness"))
     if column.get("unique"):
-        where = document.at(*path, "unique")
+        where = place.at("unique")
         found.drafts.append(Draft(f"{name}__unique", "unique", name, {"columns": [name]}, where, dimension="uniqueness"))
     if column.get("enum"):
         values = [item["value"] if isinstance(item, dict) else item for item in column["enum"]]
-        where = document.at(*path, "enum")
+        where = place.at("enum")
         found.drafts.append(Draft(f"{name}__accepted_values", "accepted_values", name, {"values": values}, where, dimension="conformity"))
-    _options(document, (*path, "logicalTypeOptions"), name, column, found)
+    _options(place.below("logicalTypeOptions"), name, column, found)
     for index, clause in enumerate(column.get("quality") or []):
-        read_quality(document, (*path, "quality", index), clause, column, names, found)
+        read_quality(place.below("quality", index), clause, column, names, found)
     for index, relation in enumerate(column.get("relationships") or []):
-        _relationship(document.at(*path, "relationships", index), relation, [name], found)
-    found.documented += [(f"custom property of {name}", document.at(*path, "customProperties"))] if column.get("customProperties") else []
+        _relationship(place.at("relationships", index), relation, [name], found)
+    found.documented += [(f"custom property of {name}", place.at("customProperties"))] if column.get("customProperties") else []
 
 
-def _options(document: Document, path: tuple[Step, ...], name: str, column: Mapping[str, Any], found: Findings) -> None:
+def _options(place: Place, name: str, column: Mapping[str, Any], found: Findings) -> None:
     options: Mapping[str, Any] = column.get("logicalTypeOptions") or {}
-    _range(document, path, name, column.get("logicalType"), options, found)
+    _range(place, name, column.get("logicalType"), options, found)
     length = {key: options[source] for key, source in (("minimum", "minLength"), ("maximum", "maxLength")) if source in options}
     if length:
-        at = document.at(*path, "minLength" if "minLength" in options else "maxLength")
+        at = place.at("minLength" if "minLength" in options else "maxLength")
         if length.get("minimum", 0) > length.get("maximum", length.get("minimum", 0)):
             found.wrong("empty-range", f"{name}: minLength is above maxLength", at, "swap the two")
         found.drafts.append(Draft(f"{name}__length", "length", name, length, at, dimension="conformity"))
     if "pattern" in options:
-        _pattern(document.at(*path, "pattern"), name, options["pattern"], found)
+        _pattern(place.at("pattern"), name, options["pattern"], found)
     for key in options:
         if key in _DOCUMENTED_OPTIONS:
-            found.documented.append((f"logicalTypeOptions.{key} of {name}", document.at(*path, key)))
+            found.documented.append((f"logicalTypeOptions.{key} of {name}", place.at(key)))
 
 
-def _range(document: Document, path: tuple[Step, ...], name: str, logical: Any, options: Mapping[str, Any], found: Findings) -> None:
+def _range(place: Place, name: str, logical: Any, options: Mapping[str, Any], found: Findings) -> None:
     bounds = {_RANGE[key]: value for key, value in options.items() if key in _RANGE}
     if not bounds:
         return
     comparable: dict[str, Any] = {}
     for key, value in options.items():
         if key in _RANGE:
-            at = document.at(*path, key)
+            at = place.at(key)
             try:
                 comparable[_RANGE[key]] = _comparable(logical, value)
             except ValueError:
                 remedy = "write a finite number" if isinstance(value, int | float) else "write it as 2026-01-31 or 2026-01-31T12:00:00Z"
                 found.wrong("range", f"{name}: {key} is {value!r}", at, remedy)
                 return
-    at = document.at(*path, next(key for key in options if key in _RANGE))
+    at = place.at(next(key for key in options if key in _RANGE))
     low = [comparable[key] for key in ("minimum", "exclusive_minimum") if key in comparable]
     high = [comparable[key] for key in ("maximum", "exclusive_maximum") if key in comparable]
     if low and high and max(low) > min(high):

@@ -15,7 +15,7 @@ from platform_core.contracts.findings import Draft, Findings, check_name
 from platform_core.contracts.model import Column, Contract, Role, Rule, SupportChannel, Table
 from platform_core.contracts.problem import Problem, did_you_mean
 from platform_core.contracts.service_level_clauses import read_service_level
-from platform_core.contracts.source import Document, Location, SourceError, Step, load_yaml
+from platform_core.contracts.source import Document, Location, Place, SourceError, Step, load_yaml
 
 SUPPORTED = re.compile(r"v3\.(0\.\d+|1\.\d+|2\.\d+)")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -114,7 +114,8 @@ def _contract(document: Document, problems: list[Problem]) -> Contract:
     check_status(document, problems)
     tables = _tables(document, problems, documented)
     found = Findings()
-    sla = tuple(read_service_level(document, index, tables, found) for index in range(len(data.get("slaProperties") or [])))
+    levels = Place(document, ("slaProperties",))
+    sla = tuple(read_service_level(levels.below(index), item, tables, found) for index, item in enumerate(data.get("slaProperties") or []))
     problems += found.problems
     documented += found.documented
     roles = tuple(
@@ -210,7 +211,7 @@ def _table(
         problems.append(
             Problem("columns", f"the table {physical!r} has no properties", document.at(*path), "list its columns under properties")
         )
-    found = read_clauses(document, path, item)
+    found = read_clauses(Place(document, path), item)
     problems += found.problems
     documented += found.documented
     columns = tuple(_column(document, (*path, "properties", at), column, problems, documented) for at, column in enumerate(properties))

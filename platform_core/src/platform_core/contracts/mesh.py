@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,29 +164,31 @@ def _path_back(start: str, edges: Mapping[str, set[str]]) -> list[str] | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """What the foreign keys of a product may refer to: the mesh's contracts, those it reads or serves, products without model."""
+
+    contracts: Mapping[str, Contract]
+    readable: set[str]
+    broken: set[str]
+
+
 def _resolve(product: DataProduct, contracts: Mapping[str, Contract], broken: set[str]) -> tuple[DataProduct, list[Problem]]:
     """The product with the targets of its foreign keys resolved to relations."""
     problems: list[Problem] = []
     outputs: list[OutputPort] = []
     readable = {str(port.contract_id) for port in product.inputs} | {port.contract_id for port in product.outputs}
+    reach = _Reach(contracts, readable, broken)
     for port in product.outputs:
         tables = tuple(
-            replace(table, rules=tuple(_target(rule, table, port.contract, contracts, readable, broken, problems) for rule in table.rules))
+            replace(table, rules=tuple(_target(rule, table, port.contract, reach, problems) for rule in table.rules))
             for table in port.contract.tables
         )
         outputs.append(replace(port, contract=replace(port.contract, tables=tables)))
     return replace(product, outputs=tuple(outputs)), problems
 
 
-def _target(
-    rule: Rule,
-    table: Table,
-    contract: Contract,
-    contracts: Mapping[str, Contract],
-    readable: set[str],
-    broken: set[str],
-    problems: list[Problem],
-) -> Rule:
+def _target(rule: Rule, table: Table, contract: Contract, reach: _Reach, problems: list[Problem]) -> Rule:
     if rule.kind != "foreign_key":
         return rule
     arguments: dict[str, Any] = dict(rule.arguments)
@@ -195,11 +197,11 @@ def _target(
     tables = {parts[-2] if len(parts) > 1 else table.name for parts in targets}
     owner = owners.pop() if len(owners) == 1 else None
     name = tables.pop() if len(tables) == 1 else None
-    product_id = next((known for known in broken if owner and owner in {known, *_ids_of(known, readable)}), None)
-    if product_id is not None and _ids_of(product_id, readable) and name is not None:  # its files cannot be read: by its names
+    product_id = next((known for known in reach.broken if owner and owner in {known, *_ids_of(known, reach.readable)}), None)
+    if product_id is not None and _ids_of(product_id, reach.readable) and name is not None:  # its files cannot be read: by its names
         arguments |= {"to_columns": [parts[-1] for parts in targets], "to_table": name, "to_candidate": False}
         return replace(rule, arguments={**arguments, "to_schema": naming.port_schema(product_id)})
-    candidates = _owned(contract, owner, contracts) if owner is not None else []
+    candidates = _owned(contract, owner, reach.contracts) if owner is not None else []
     pairs = ((item, owned) for item in candidates for owned in item.tables if name in {owned.name, owned.physical_name})
     target, found = next(pairs, (None, None))
     columns = {column.name: column.physical_name for column in found.columns} if found else {}
@@ -210,7 +212,7 @@ def _target(
         remedy = "write <domain>.<product>.<table>.<column>, or <table>.<column> of this contract"
         problems.append(Problem("relationship", message, rule.location, remedy))
         return rule
-    if target.id not in readable:
+    if target.id not in reach.readable:
         message = f"the relationship reads {target.id!r}, which is no input of the product"
         problems.append(Problem("relationship", message, rule.location, f"add an input port with contractId: {target.id}"))
         return rule

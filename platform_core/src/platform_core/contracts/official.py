@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from platform_core.contracts.problem import Problem, did_you_mean
+from platform_core.contracts.problem import ContractError, Problem, did_you_mean
 from platform_core.contracts.source import Document
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def schema_path(standard: Standard) -> Path:
     """File of the official schema in the installed package."""
     package, name = _FILES[standard]
     spec = importlib.util.find_spec(package)  # located, not imported: the packages pull in a command line
-    assert spec and spec.origin, f"the locked dependency {package} is installed"
+    if spec is None or spec.origin is None:
+        raise ContractError(f"the package {package}, which carries the official schema, is not installed", remedy="run ./mesh doctor")
     return Path(spec.origin).parent / name
 
 

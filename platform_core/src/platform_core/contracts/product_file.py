@@ -239,7 +239,7 @@ def _outputs(
     # A contract file that is broken or without an id may be the one an output means: its own findings say enough.
     excused = contracts.unreadable or any(contract is None for name, contract in contracts.by_id.items() if name not in served)
     for index, item in enumerate(items):
-        contract = _served(document, index, contracts, product_id if sound else None, excused, problems)
+        contract = _served(document, index, contracts, product_id if sound else None, problems, excused=excused)
         if all(port.contract_id or port.connection for port in inputs):
             _input_contracts(document, index, inputs, problems)
         if contract is None:
@@ -258,7 +258,7 @@ def _outputs(
 
 
 def _served(
-    document: Document, index: int, contracts: _Contracts, product_id: str | None, excused: bool, problems: list[Problem]
+    document: Document, index: int, contracts: _Contracts, product_id: str | None, problems: list[Problem], *, excused: bool
 ) -> Contract | None:
     """The contract of an output, when it has one that is sound."""
     item = document.data["outputPorts"][index]

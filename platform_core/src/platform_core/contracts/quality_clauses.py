@@ -9,7 +9,7 @@ from typing import Any
 
 from platform_core.contracts.findings import Draft, Findings, check_name
 from platform_core.contracts.problem import did_you_mean
-from platform_core.contracts.source import Document, Step
+from platform_core.contracts.source import Place
 
 _OPERATORS = {
     "mustBe": "must_be",
@@ -27,8 +27,7 @@ _UNITS = ("rows", "percent")
 
 
 def read_quality(
-    document: Document,
-    path: tuple[Step, ...],
+    place: Place,
     clause: Mapping[str, Any],
     column: Mapping[str, Any] | None,
     names: Mapping[str, str],
@@ -37,33 +36,32 @@ def read_quality(
     """Reads one clause.
 
     Args:
-        document: The contract file.
-        path: Where the clause stands in it.
+        place: Where the clause stands.
         clause: The clause.
         column: The property it stands at, None for a clause of the table.
         names: Logical and physical names of the table's columns to physical names.
         found: Takes what is found.
     """
     kind = clause.get("type", "library")
-    at = document.at(*path)
+    at = place.at()
     label = str(clause.get("name") or clause.get("metric") or clause.get("rule") or kind)
     if kind in {"text", "custom"}:
         found.documented.append((f"quality rule {label!r} of type {kind}", at))
         return
-    bounds = _bounds(document, path, clause, label, found)
+    bounds = _bounds(place, clause, label, found)
     severity = str(clause.get("severity", "error"))
     if severity not in _SEVERITIES:
         known = ", ".join(_SEVERITIES)
-        found.wrong("severity", f"the severity of {label!r} is {severity!r}", document.at(*path, "severity"), f"use one of {known}")
+        found.wrong("severity", f"the severity of {label!r} is {severity!r}", place.at("severity"), f"use one of {known}")
     if "unit" in clause and clause["unit"] not in _UNITS:
-        where = document.at(*path, "unit")
+        where = place.at("unit")
         found.wrong("rule-unit", f"the unit of {label!r} is {clause['unit']!r}", where, f"use one of {', '.join(_UNITS)}")
     if bounds is None or severity not in _SEVERITIES:
         return
     physical = str(column.get("physicalName") or column["name"]) if column else None
     prefix = f"{physical}__" if physical else ""
     given = check_name(str(clause["name"])) if clause.get("name") else None
-    compiled = _sql(document, path, clause, physical, found) if kind == "sql" else _library(document, path, clause, column, names, found)
+    compiled = _sql(place, clause, physical, found) if kind == "sql" else _library(place, clause, column, names, found)
     for rule_kind, name, arguments in compiled:
         extra = {"unit": clause["unit"]} if "unit" in clause else {}
         found.drafts.append(
@@ -80,13 +78,13 @@ def read_quality(
         )
 
 
-def _bounds(document: Document, path: tuple[Step, ...], clause: Mapping[str, Any], label: str, found: Findings) -> dict[str, Any] | None:
+def _bounds(place: Place, clause: Mapping[str, Any], label: str, found: Findings) -> dict[str, Any] | None:
     """What the result is compared with; None, with an error recorded, when that cannot be."""
     bounds: dict[str, Any] = {}
     for key, name in _OPERATORS.items():
         if key not in clause:
             continue
-        value, at = clause[key], document.at(*path, key)
+        value, at = clause[key], place.at(key)
         numbers = value if isinstance(value, list) else [value]
         if not all(isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) for number in numbers):
             found.wrong(
@@ -101,20 +99,19 @@ def _bounds(document: Document, path: tuple[Step, ...], clause: Mapping[str, Any
             return None
         bounds[name] = value
     if not bounds:
-        found.wrong("rule-bound", f"the rule {label!r} compares with nothing", document.at(*path), f"add one of {', '.join(_OPERATORS)}")
+        found.wrong("rule-bound", f"the rule {label!r} compares with nothing", place.at(), f"add one of {', '.join(_OPERATORS)}")
         return None
     return bounds
 
 
 def _library(
-    document: Document,
-    path: tuple[Step, ...],
+    place: Place,
     clause: Mapping[str, Any],
     column: Mapping[str, Any] | None,
     names: Mapping[str, str],
     found: Findings,
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    metric, at = str(clause.get("metric") or clause.get("rule")), document.at(*path)
+    metric, at = str(clause.get("metric") or clause.get("rule")), place.at()
     arguments: Mapping[str, Any] = clause.get("arguments") or {}
     if metric not in _METRICS:
         hint = did_you_mean(metric, _METRICS)
@@ -123,8 +120,8 @@ def _library(
     elif metric == "rowCount":
         yield "row_count", "row_count", {}
     elif metric == "duplicateValues":
-        given = _listed(document, path, "properties", arguments, found)
-        where = document.at(*path, "arguments", "properties")
+        given = _listed(place, "properties", arguments, found)
+        where = place.at("arguments", "properties")
         columns = None if given is None else found.columns("rule-argument", given or ([column["name"]] if column else []), names, where)
         if columns == []:
             found.wrong("rule-argument", "duplicateValues of a table names no columns", at, "add arguments: {properties: [...]}")
@@ -135,26 +132,25 @@ def _library(
     elif metric == "nullValues":
         yield "null_count", "null_values", {}
     elif metric == "missingValues":
-        missing = _listed(document, path, "missingValues", arguments, found)
+        missing = _listed(place, "missingValues", arguments, found)
         if missing is not None:
             yield "null_count", "missing_values", {"missing_values": missing}
     else:
-        yield from _invalid_values(document, path, clause, column, arguments, found)
+        yield from _invalid_values(place, clause, column, arguments, found)
 
 
 def _invalid_values(
-    document: Document,
-    path: tuple[Step, ...],
+    place: Place,
     clause: Mapping[str, Any],
     column: Mapping[str, Any],
     arguments: Mapping[str, Any],
     found: Findings,
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    at = document.at(*path)
-    values, regex = _listed(document, path, "validValues", arguments, found), arguments.get("pattern")
+    at = place.at()
+    values, regex = _listed(place, "validValues", arguments, found), arguments.get("pattern")
     if values is None:
         return
-    where = document.at(*path, "arguments", "validValues")
+    where = place.at("arguments", "validValues")
     unfit = [value for value in values if not _fits(value, column.get("logicalType"))]
     if unfit:
         message = f"the valid value {unfit[0]!r} is none of a {column.get('logicalType')} column"
@@ -168,18 +164,18 @@ def _invalid_values(
     elif _expression(regex):
         yield "invalid_count", "invalid_values", {"regex": regex}
     else:
-        where = document.at(*path, "arguments", "pattern")
+        where = place.at("arguments", "pattern")
         found.wrong("pattern", f"the pattern {regex!r} is not a regular expression", where, "correct the expression")
 
 
-def _listed(document: Document, path: tuple[Step, ...], key: str, arguments: Mapping[str, Any], found: Findings) -> list[Any] | None:
+def _listed(place: Place, key: str, arguments: Mapping[str, Any], found: Findings) -> list[Any] | None:
     """The list of plain values under a key, empty when it is not given; None, with an error recorded, when it is something else."""
     value = arguments.get(key)
     if value is None:
         return []
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
         return value
-    found.wrong("rule-argument", f"{key} is {value!r}, not a list of values", document.at(*path, "arguments", key), f"write {key}: [...]")
+    found.wrong("rule-argument", f"{key} is {value!r}, not a list of values", place.at("arguments", key), f"write {key}: [...]")
     return None
 
 
@@ -199,10 +195,8 @@ def _expression(regex: Any) -> bool:
     return True
 
 
-def _sql(
-    document: Document, path: tuple[Step, ...], clause: Mapping[str, Any], column: str | None, found: Findings
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    query, at = str(clause["query"]), document.at(*path, "query")
+def _sql(place: Place, clause: Mapping[str, Any], column: str | None, found: Findings) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    query, at = str(clause["query"]), place.at("query")
     if not _one_select(query):
         remedy = "write one statement, without a semicolon inside"
         found.wrong("sql-rule", "an SQL rule must be one SELECT that gives one value", at, remedy)

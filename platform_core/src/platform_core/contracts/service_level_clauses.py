@@ -10,7 +10,7 @@ from typing import Any
 from platform_core.contracts.findings import Findings
 from platform_core.contracts.model import ServiceLevel, Table
 from platform_core.contracts.problem import did_you_mean
-from platform_core.contracts.source import Document, Step
+from platform_core.contracts.source import Place
 
 FRESHNESS_UNITS = {"m": 60, "minutes": 60, "h": 3600, "hours": 3600, "d": 86400, "days": 86400}
 """Seconds of a freshness promise's unit."""
@@ -20,27 +20,23 @@ _WINDOW = re.compile(r"[1-9][0-9]{0,3}d")
 _MOMENTS = ("timestamp", "date")
 
 
-def read_service_level(document: Document, index: int, tables: tuple[Table, ...], found: Findings) -> ServiceLevel:
-    """Reads the service level at ``index``; what it measures must exist, and what it promises must be measurable."""
-    path: tuple[Step, ...] = ("slaProperties", index)
-    item: Mapping[str, Any] = document.data["slaProperties"][index]
+def read_service_level(place: Place, item: Mapping[str, Any], tables: tuple[Table, ...], found: Findings) -> ServiceLevel:
+    """Reads the service level at ``place``; what it measures must exist, and what it promises must be measurable."""
     name, value, unit = str(item["property"]), item["value"], item.get("unit")
     if name not in _ENFORCED:
-        found.documented.append((f"service level {name!r}", document.at(*path)))
+        found.documented.append((f"service level {name!r}", place.at()))
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        found.wrong(
-            "service-level", f"the freshness is {value!r}", document.at(*path, "value"), "write a positive number and a unit (m, h, d)"
-        )
+        found.wrong("service-level", f"the freshness is {value!r}", place.at("value"), "write a positive number and a unit (m, h, d)")
     elif unit not in FRESHNESS_UNITS:
         remedy = f"use one of {', '.join(FRESHNESS_UNITS)}"
-        found.wrong("service-level", f"the unit of the freshness is {unit!r}", document.at(*path, "unit"), remedy)
-    _element(document, path, item, tables, found)
-    objective = _objective(document, path, item, found)
-    return ServiceLevel(name, value, unit, item.get("element"), item.get("description"), objective, document.at(*path))
+        found.wrong("service-level", f"the unit of the freshness is {unit!r}", place.at("unit"), remedy)
+    _element(place, item, tables, found)
+    objective = _objective(place, item, found)
+    return ServiceLevel(name, value, unit, item.get("element"), item.get("description"), objective, place.at())
 
 
-def _element(document: Document, path: tuple[Step, ...], item: Mapping[str, Any], tables: tuple[Table, ...], found: Findings) -> None:
-    at = document.at(*path, "element")
+def _element(place: Place, item: Mapping[str, Any], tables: tuple[Table, ...], found: Findings) -> None:
+    at = place.at("element")
     for element in str(item.get("element") or "").split(","):
         table_name, _, column_name = element.strip().partition(".")
         if not table_name:
@@ -61,15 +57,15 @@ def _element(document: Document, path: tuple[Step, ...], item: Mapping[str, Any]
             found.wrong("service-level", message, at, "name the column that says when a row last changed")
 
 
-def _objective(document: Document, path: tuple[Step, ...], item: Mapping[str, Any], found: Findings) -> Mapping[str, Any] | None:
+def _objective(place: Place, item: Mapping[str, Any], found: Findings) -> Mapping[str, Any] | None:
     objective: Mapping[str, Any] | None = None
     for index, entry in enumerate(item.get("customProperties") or []):
         if entry["property"] != "objective":
-            at = document.at(*path, "customProperties", index, "property")
+            at = place.at("customProperties", index, "property")
             hint = did_you_mean(str(entry["property"]), ["objective"])
             found.wrong("service-level", f"the custom property {entry['property']!r} is unknown{hint}", at, "use objective")
             continue
-        value, at = entry["value"], document.at(*path, "customProperties", index, "value")
+        value, at = entry["value"], place.at("customProperties", index, "value")
         ratio = value.get("ratio") if isinstance(value, dict) else None
         window = value.get("window") if isinstance(value, dict) else None
         sound = isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 < ratio <= 1

@@ -54,6 +54,22 @@ class Document:
         return Location(self.path, self.line(path))
 
 
+@dataclass(frozen=True)
+class Place:
+    """A value of a document, by its path; what stands below it is named from here."""
+
+    document: Document
+    path: tuple[Step, ...]
+
+    def at(self, *steps: Step) -> Location:
+        """The location of the value ``steps`` below this one."""
+        return self.document.at(*self.path, *steps)
+
+    def below(self, *steps: Step) -> Place:
+        """The place of the value ``steps`` below this one."""
+        return Place(self.document, (*self.path, *steps))
+
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser where the wheel carries it: ten times faster
 
 

@@ -153,7 +153,9 @@ def _shape_problems(document: Document) -> Iterator[Problem]:
         details = error.errors(include_url=False)
         for detail in details:
             steps = detail["loc"]
-            if detail["type"] == "missing" and any(_is_misspelt(steps, other["loc"]) for other in details if other["type"] == "extra_forbidden"):
+            if detail["type"] == "missing" and any(
+                _is_misspelt(steps, other["loc"]) for other in details if other["type"] == "extra_forbidden"
+            ):
                 continue  # said once, at the misspelt key
             yield _describe(document, steps, detail["type"], detail)
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import orjson
 
@@ -31,8 +32,8 @@ _F_SETPIPE_SZ = 1031  # Linux: a pipe of 1 MiB saves sixteen wake-ups of sevente
 _STDERR_LINES = 50
 _END_SECONDS = 10.0
 # A connector is foreign code: it gets what it needs to reach its source, never the platform's own variables.
-_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE",
-           "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # fmt: skip
+_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+           "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # fmt: skip
 _LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50}
 
 _log = logging.getLogger(__name__)
@@ -126,11 +127,22 @@ class ConnectorRun:
             )
         finally:
             os.close(read_end)
-        assert self._process.stdout is not None
         with contextlib.suppress(OSError):
-            fcntl.fcntl(self._process.stdout.fileno(), _F_SETPIPE_SZ, _READ_BYTES)
+            fcntl.fcntl(self._output.fileno(), _F_SETPIPE_SZ, _READ_BYTES)
         self._drain = threading.Thread(target=self._drain_stderr, name="connector-stderr", daemon=True)
         self._drain.start()
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("a connector run is used outside its context")
+        return self._process
+
+    @property
+    def _output(self) -> IO[bytes]:
+        if self._running.stdout is None:
+            raise RuntimeError("the connector's output is not piped")
+        return self._running.stdout
 
     def blocks(self) -> Iterator[list[bytes]]:
         """Whole lines of the connector's output, in blocks as they come.
@@ -138,8 +150,7 @@ class ConnectorRun:
         Raises:
             ConnectorError: The connector was silent, or ran, for too long.
         """
-        assert self._process is not None and self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._output.fileno()
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         began = self._heard = time.monotonic()
@@ -183,9 +194,8 @@ class ConnectorRun:
 
     def exit_code(self) -> int:
         """Waits for the end; 0 is success."""
-        assert self._process is not None
         try:
-            return self._process.wait(self._idle)
+            return self._running.wait(self._idle)
         except subprocess.TimeoutExpired as error:
             raise self._timeout(f"did not end within {self._idle:g} s of closing its output", "idle") from error
 
@@ -197,16 +207,14 @@ class ConnectorRun:
         return f"\n  the connector's last words: {self._redact(text)}" if text else ""
 
     def _drain_stderr(self) -> None:
-        assert self._process is not None and self._process.stderr is not None
-        for line in self._process.stderr:
+        for line in self._running.stderr or ():
             self._heard = time.monotonic()
             text = line.decode(errors="replace").rstrip()[:4000]
             self._stderr.append(text)
             _log.debug("%s: %s", self.command.name, self._redact(text))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        process = self._process
-        assert process is not None
+        process = self._running
         os.close(self._lifeline)  # the guard now ends the connector, if it still runs
         try:
             process.wait(_END_SECONDS)
@@ -267,7 +275,7 @@ def request(
                     last_log = message if message.level in ("ERROR", "FATAL") else last_log
         code = run.exit_code()
         if answer is None or (errors and action != "check"):
-            raise failure(command, action, code, errors, last_log, run.stderr_tail(), redact)
+            raise failure(command, action, code=code, errors=errors, last_log=last_log, stderr=run.stderr_tail(), redact=redact)
     return answer
 
 
@@ -279,12 +287,12 @@ def log_message(command: ConnectorCommand, message: Log, redact: Callable[[str],
 def failure(
     command: ConnectorCommand,
     action: str,
+    *,
     code: int,
     errors: Sequence[TraceError],
     last_log: Log | None,
     stderr: str,
     redact: Callable[[str], str],
-    *,
     where: str | Path | None = None,
 ) -> ConnectorError:
     """The error of a failed connector, in the connector's own user-facing words where it has any."""

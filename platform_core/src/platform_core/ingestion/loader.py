@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -105,7 +105,7 @@ class Loader:
                 id_prefix=f"{id_prefix}-{0x8000 + number:04x}-",
                 narrow=plan.narrow,
             )
-            self.writers[task.key] = StreamWriter(session, domain, task, plan, encoder, number)
+            self.writers[task.key] = StreamWriter(session, domain, task, plan=plan, encoder=encoder, number=number)
 
     def feed(self, lines: Iterable[bytes]) -> tuple[list[Message], list[bytes]]:
         """Takes lines of the connector, in order.
@@ -278,14 +278,14 @@ class Loader:
             for writer in writers:
                 writer.publish()
                 generation = self.generations[writer.task.key]
-                write_generation(session, domain, connection, writer.task.name, generation, self._sync_id)
+                write_generation(session, domain, connection, stream=writer.task.name, generation=generation, sync_id=self._sync_id)
                 if writer.task.replace:
                     forget_state(session, domain, connection, [writer.task.key])
                 if writer.sealed_state is not None:
                     write_state(session, domain, connection, self._sync_id, writer.sealed_state)
             if self._sealed_shared is not None:
                 write_state(session, domain, connection, self._sync_id, self._sealed_shared)
-            note_progress(session, self._sync_id, {name: figures for name, figures in self._figures()})
+            note_progress(session, self._sync_id, dict(self._figures()))
             if succeeded:
                 finish_sync(session, self._sync_id, "succeeded", raw_object, None)
         self._last_commit = time.monotonic()
@@ -294,7 +294,7 @@ class Loader:
     def _recount(self) -> None:
         self._buffered = sum(writer.buffered_bytes for writer in self.writers.values())
 
-    def _figures(self) -> Iterable[tuple[str, Json]]:
+    def _figures(self) -> Iterator[tuple[str, Json]]:
         for writer in self.writers.values():
             cursor = cursor_of(writer.sealed_state, writer.task.cursor_field)
             yield writer.task.name, {"rows": writer.published, "bytes": writer.received_bytes, "cursor": cursor}

@@ -145,13 +145,7 @@ class RowEncoder:
             return self._careful(values, sequence, emitted_at, changes, data)
         extracted = self._extracted[1] if self._extracted[0] == emitted_at else self._instant(emitted_at)
         line = plan.template % (sequence, extracted, *written)
-        if (
-            line.count("\\") != plan.backslashes
-            or line.count("\t") != plan.tabs
-            or "\n" in line
-            or "\r" in line
-            or "\x00" in line
-        ):
+        if line.count("\\") != plan.backslashes or line.count("\t") != plan.tabs or "\n" in line or "\r" in line or "\x00" in line:
             return self._careful(values, sequence, emitted_at, changes, data)
         return line
 
@@ -202,7 +196,9 @@ class RowEncoder:
         template = "\t".join((f"{self._id_prefix}%012x", "%s", meta, str(self.generation), *cells))
         nulls = signature.count(type(None))
         present = len(signature) - nulls
-        return _Plan(template, present if not self._whole else _ANY, len(signature) + 3, nulls, tuple(instants), tuple(dates), tuple(documents))
+        return _Plan(
+            template, present if not self._whole else _ANY, len(signature) + 3, nulls, tuple(instants), tuple(dates), tuple(documents)
+        )
 
     def _instant(self, emitted_at: Any) -> str:
         if self._extracted[0] != emitted_at:  # a source sends many records a millisecond

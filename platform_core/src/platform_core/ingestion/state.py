@@ -51,7 +51,8 @@ def write_state(session: Session, domain: str, connection: str, sync_id: str, st
     """Stores a state verbatim. Belongs into the transaction that brings its rows."""
     namespace, stream = state.stream or (None, "")
     session.execute(
-        "INSERT INTO mesh.sync_state (domain, connection, namespace, stream, kind, state, sync_id) VALUES (%s, %s, %s, %s, %s, %s::json, %s)"
+        "INSERT INTO mesh.sync_state (domain, connection, namespace, stream, kind, state, sync_id)"
+        " VALUES (%s, %s, %s, %s, %s, %s::json, %s)"
         " ON CONFLICT (domain, connection, namespace, stream) DO UPDATE SET kind = excluded.kind, state = excluded.state,"
         " sync_id = excluded.sync_id, updated_at = clock_timestamp()",
         (domain, connection, namespace or "", stream, state.kind, dump_json(state.state), sync_id),
@@ -94,7 +95,7 @@ def claim_streams(session: Session, domain: str, connection: str, tasks: Sequenc
     return generations
 
 
-def write_generation(session: Session, domain: str, connection: str, stream: str, generation: int, sync_id: str) -> None:
+def write_generation(session: Session, domain: str, connection: str, *, stream: str, generation: int, sync_id: str) -> None:
     """Records the owner and the generation of a raw table."""
     session.execute(
         "INSERT INTO mesh.raw_streams (domain, stream, connection, generation_id, sync_id) VALUES (%s, %s, %s, %s, %s)"

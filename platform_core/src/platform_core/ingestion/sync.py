@@ -26,7 +26,7 @@ from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Control, Json, Log
 from platform_core.ingestion.state import cursor_of, finish_sync, read_state, start_sync
 from platform_core.ingestion.writer import StreamWriter
-from platform_core.lake.raw_copy import RawCopy
+from platform_core.lake.raw_copy import RawCopy, RawCopyError
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
@@ -150,7 +150,16 @@ def run_sync(
     tasks = plan_streams(connection, catalog, only=streams, full_refresh=full_refresh)
     with contextlib.closing(warehouse.connect_domain(connection.domain, autocommit=True)) as session:
         _prepare(session, connection)
-        sync = _Sync(connection, command, config, tasks, session, settings, began, on_progress)
+        sync = _Sync(
+            connection,
+            command=command,
+            config=config,
+            tasks=tasks,
+            session=session,
+            settings=settings,
+            began=began,
+            on_progress=on_progress,
+        )
         result = sync.run()
     if any(stream.undeclared for stream in result.streams.values()):
         discovery.forget_catalog(config)
@@ -179,6 +188,7 @@ class _Sync:
     def __init__(
         self,
         connection: Connection,
+        *,
         command: ConnectorCommand,
         config: ResolvedConfig,
         tasks: list[StreamTask],
@@ -285,11 +295,11 @@ class _Sync:
             raise failure(
                 self._command,
                 "read",
-                code,
-                loader.errors,
-                self._last_log,
-                run.stderr_tail(),
-                self._config.redact,
+                code=code,
+                errors=loader.errors,
+                last_log=self._last_log,
+                stderr=run.stderr_tail(),
+                redact=self._config.redact,
                 where=where,
             )
         unfinished = [writer.task.name for writer in loader.writers.values() if not writer.complete or writer.failed]
@@ -334,7 +344,7 @@ class _Sync:
         raw_object = None
         try:
             raw_object = raw.finish(manifest(status))
-        except Exception:
+        except RawCopyError:
             _log.exception("%s: the raw copy of the failed sync could not be kept", self._connection.id)
         try:
             finish_sync(self._session, self._sync_id, status, raw_object, self._config.redact(str(error)))

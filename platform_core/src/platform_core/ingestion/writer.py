@@ -15,7 +15,7 @@ from psycopg import sql
 from platform_core.contracts import naming
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.errors import LoadError
-from platform_core.ingestion.protocol import Json, State
+from platform_core.ingestion.protocol import State
 from platform_core.ingestion.rows import NULL, RowEncoder, unescape
 from platform_core.ingestion.tables import (
     TablePlan,
@@ -51,10 +51,21 @@ class StreamWriter:
         session: psycopg.Connection[Any],
         domain: str,
         task: StreamTask,
+        *,
         plan: TablePlan,
         encoder: RowEncoder,
         number: int,
     ) -> None:
+        """Prepares the writer; nothing is created before the first rows are published or spilled.
+
+        Args:
+            session: An autocommit session as the domain's owner.
+            domain: Domain of the raw schema.
+            task: The stream.
+            plan: Shape of the raw table.
+            encoder: Makes the lines that the loader appends.
+            number: Of the stream in this sync, names its staging table.
+        """
         self.task = task
         self.encoder = encoder
         self.received_bytes = 0
@@ -74,7 +85,7 @@ class StreamWriter:
         self._schema = naming.raw_schema(domain)
         self._target = sql.Identifier(self._schema, task.table)
         self._staging = sql.Identifier("pg_temp", f"staging_{number}")
-        self._staging_columns: list[Column] | None = None
+        self._staged = False
         self._plan = plan
         self._shaped = False
         self._widened: set[int] = set()
@@ -105,7 +116,7 @@ class StreamWriter:
     @property
     def buffers(self) -> bool:
         """Whether rows may go straight from memory into the table."""
-        return self.task.checkpointed and not self.task.deduplicate and self._staging_columns is None and not self.encoder.overflowed
+        return self.task.checkpointed and not self.task.deduplicate and not self._staged and not self.encoder.overflowed
 
     @property
     def received(self) -> int:
@@ -133,27 +144,24 @@ class StreamWriter:
 
     def spill(self) -> None:
         """Moves the buffered lines into the session's staging table, which nobody else sees."""
-        if self._staging_columns is None:
-            self._staging_columns = list(self.encoder.columns)
-            create_staging(self._session, self._staging, self._staging_columns)
+        if not self._staged:
+            create_staging(self._session, self._staging, self.encoder.columns)
+            self._staged = True
         self._widen_overflowed()
         self._copy(self._staging, self.lines)
         self.staged_bytes += self.buffered_bytes
         self.lines, self.buffered_bytes = [], 0
 
     def _widen_overflowed(self) -> None:
-        assert self._staging_columns is not None
         for index in self.encoder.overflowed - self._widened:
             column = self.encoder.columns[index]
-            wide = Column(column.field, column.name, Kind.NUMERIC)
-            widen_column(self._session, self._staging, wide)
-            self._staging_columns[index] = wide
+            widen_column(self._session, self._staging, Column(column.field, column.name, Kind.NUMERIC))
             self._widened.add(index)
             self._shaped = False
 
     def prepare(self) -> None:
         """What publishing needs and may happen before its transaction."""
-        if not self.buffers and (self.lines or self._staging_columns is None):
+        if not self.buffers and (self.lines or not self._staged):
             self.spill()
 
     def publish(self) -> None:
@@ -163,7 +171,7 @@ class StreamWriter:
             # Not TRUNCATE: a reader with an older snapshot would see an empty table. Not a renamed table: views keep the old one.
             former = sql.SQL('DELETE FROM {} WHERE "_airbyte_generation_id" IS DISTINCT FROM {}')
             self._session.execute(former.format(self._target, sql.Literal(self.encoder.generation)))
-        if self._staging_columns is None:
+        if not self._staged:
             count = self.sealed - (self.encoder.sequence - len(self.lines))
             lines, self.lines = self.lines[:count], self.lines[count:]
             self._copy(self._target, lines)
@@ -233,10 +241,10 @@ class StreamWriter:
             return
         try:
             # Inside a transaction this is a savepoint, so that one bad value costs neither the sync nor the transaction.
-            with self._session.transaction(), self._session.cursor() as cursor:
-                with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(target, self._columns)) as copy:
-                    for start in range(0, len(lines), _COPY_LINES):
-                        copy.write("\n".join(lines[start : start + _COPY_LINES]).encode() + b"\n")
+            statement = sql.SQL("COPY {} ({}) FROM STDIN").format(target, self._columns)
+            with self._session.transaction(), self._session.cursor() as cursor, cursor.copy(statement) as copy:
+                for start in range(0, len(lines), _COPY_LINES):
+                    copy.write("\n".join(lines[start : start + _COPY_LINES]).encode() + b"\n")
         except psycopg.DataError as error:
             if len(lines) == 1:
                 self._copy(target, [self._repaired(lines[0], error)])

@@ -1,12 +1,16 @@
 """Objects of the lake on any file system that fsspec knows: a folder, S3, GCS, ADLS, memory."""
 
+# pyarrow ships no type stubs: its types are unknown to pyright.
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -77,12 +81,12 @@ class LakeFiles:
                 self.system.pipe_file(path, data)  # one PUT
                 return
             self.make_folder(path.rpartition("/")[0])
-            temporary = f"{path}.{secrets.token_hex(4)}.part"
-            with open(temporary, "wb") as file:
+            temporary = Path(f"{path}.{secrets.token_hex(4)}.part")
+            with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            temporary.replace(path)
 
     def get(self, path: str) -> bytes | None:
         """The content of an object, None when there is none.
@@ -126,7 +130,7 @@ class LakeFiles:
             self.system.rm(path, recursive=True)
 
     @contextlib.contextmanager
-    def failing(self, path: str) -> Iterator[None]:
+    def failing(self, path: str) -> Generator[None]:
         """Turns the store's errors (each has its own) into `LakeError`; a missing object stays FileNotFoundError."""
         try:
             yield

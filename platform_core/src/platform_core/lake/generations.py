@@ -17,6 +17,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from urllib.parse import quote, unquote
 
 POINTER = "_current"
@@ -55,11 +56,13 @@ class Generation:
         Raises:
             ValueError: It is not a pointer of this format.
         """
-        fields = json.loads(content)
-        if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
+        parsed: Any = json.loads(content)
+        fields: dict[str, Any] = dict(parsed) if isinstance(parsed, dict) else {}
+        if fields.pop("format", None) != _FORMAT:
             raise ValueError(f"not {_FORMAT}")
         try:
-            return cls(**{**fields, "files": tuple(fields["files"])})
+            fields["files"] = tuple(fields["files"])
+            return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not {_FORMAT}: {error}") from error
 

@@ -128,7 +128,7 @@ class RawCopy:
         self._store(compress.flush())
         try:
             self._file.close()
-        except Exception as error:  # object stores upload on close; the writer must hear of it
+        except Exception as error:  # noqa: BLE001 - object stores upload on close, with errors of their own; the writer must hear of it
             self._failed = self._failed or error
 
     def _store(self, data: bytes) -> None:
@@ -136,7 +136,7 @@ class RawCopy:
             return  # after a failure the queue is drained, so that the writer does not hang
         try:
             self._file.write(data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - handed to the writer
             self._failed = error
             return
         self._hash.update(data)

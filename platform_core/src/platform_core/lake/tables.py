@@ -1,12 +1,15 @@
 """Parquet tables in the lake that are replaced whole: readers always find one complete generation."""
 
+# pyarrow ships no type stubs: its types are unknown to pyright.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from platform_core.lake.files import LakeError, LakeFiles
 from platform_core.lake.generations import (
@@ -28,6 +31,7 @@ _log = logging.getLogger(__name__)
 # Long enough for the slowest reader of a superseded generation, and for the slowest writer of one not yet current.
 KEEP_SECONDS = 24 * 3600.0
 _ATTEMPTS = 5
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -96,20 +100,18 @@ class LakeTables:
         Raises:
             LakeError: There is no such table, partition or column, or partitions have columns that do not go together.
         """
-        for attempt in range(_ATTEMPTS):
-            dataset = self.dataset(key, partitions=partitions)
+
+        def load() -> pa.Table:
+            dataset = self._dataset(key, partitions)
             missing = [name for name in columns or () if name not in dataset.schema.names]
             if missing:
                 raise LakeError(
                     f"has no column {', '.join(missing)}", where=_shown(key), remedy=f"choose from: {', '.join(dataset.schema.names)}"
                 )
-            try:
-                with LakeFiles.at(self.url).failing(_shown(key)):
-                    return dataset.to_table(columns=None if columns is None else list(columns), filter=where)
-            except FileNotFoundError as error:  # the generation was replaced, and removed, since the pointer was read
-                if attempt == _ATTEMPTS - 1:
-                    raise LakeError(f"files are missing: {error}", where=_shown(key), remedy="materialize the asset again") from error
-        raise AssertionError("unreachable")
+            with LakeFiles.at(self.url).failing(_shown(key)):
+                return dataset.to_table(columns=None if columns is None else list(columns), filter=where)
+
+        return _again_when_replaced(load, key)
 
     def dataset(self, key: Sequence[str], *, partitions: Sequence[str] | None = None) -> pyarrow.dataset.Dataset:
         """The table as a pyarrow dataset, for lazy readers; its files stay for `KEEP_SECONDS` after they are superseded.
@@ -117,6 +119,9 @@ class LakeTables:
         Raises:
             LakeError: As `read`.
         """
+        return _again_when_replaced(lambda: self._dataset(key, partitions), key)
+
+    def _dataset(self, key: Sequence[str], partitions: Sequence[str] | None) -> pyarrow.dataset.Dataset:
         import pyarrow as pa
         import pyarrow.dataset as ds
 
@@ -133,7 +138,9 @@ class LakeTables:
                 remedy="materialize the older partitions again",
             ) from error
         with files.failing(_shown(key)):
-            return ds.dataset(paths, schema=schema, format="parquet", filesystem=files.arrow()) if paths else ds.dataset(schema.empty_table())
+            return (
+                ds.dataset(paths, schema=schema, format="parquet", filesystem=files.arrow()) if paths else ds.dataset(schema.empty_table())
+            )
 
     def partitions(self, key: Sequence[str]) -> list[str]:
         """Partition keys of a table that have been written, sorted."""
@@ -183,6 +190,19 @@ class LakeTables:
             )
 
 
+def _again_when_replaced(action: Callable[[], _T], key: Sequence[str]) -> _T:
+    """Starts again when the generation was replaced, and removed, since the pointer was read."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return action()
+        except FileNotFoundError:
+            continue
+    try:
+        return action()
+    except FileNotFoundError as error:
+        raise LakeError(f"files are missing: {error}", where=_shown(key), remedy="materialize the asset again") from error
+
+
 def _current(files: LakeFiles, folder: str) -> Generation | None:
     content = files.get(f"{folder}/{POINTER}")
     if content is None:
@@ -190,7 +210,9 @@ def _current(files: LakeFiles, folder: str) -> Generation | None:
     try:
         return Generation.parse(content)
     except ValueError as error:
-        raise LakeError(f"the pointer cannot be read: {error}", where=f"{folder}/{POINTER}", remedy="materialize the asset again") from error
+        raise LakeError(
+            f"the pointer cannot be read: {error}", where=f"{folder}/{POINTER}", remedy="materialize the asset again"
+        ) from error
 
 
 def _unified(schemas: Sequence[pa.Schema]) -> pa.Schema:

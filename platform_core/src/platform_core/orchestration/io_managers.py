@@ -5,9 +5,12 @@ Metadata they read (on the asset, or on its input through ``dg.AssetIn(metadata=
 | metadata | on | meaning |
 |---|---|---|
 | ``columns`` | input | load these columns only |
-| ``partition_expr`` | asset; input of an asset of another code location | column that tells partitions apart (by dimension for multi-partitions) |
+| ``partition_expr`` | asset; input, when its asset is of another location | column that tells partitions apart, or one by dimension |
 | ``column_types`` | asset, warehouse only | Postgres types by column, for example ``{"total": "numeric(12,2)", "tags": "jsonb"}`` |
 """
+
+# pyarrow ships no type stubs: its types are unknown to pyright.
+# pyright: reportUnknownParameterType=false
 
 import time
 from collections.abc import Mapping, Sequence
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
 
     from platform_core.warehouse.bulk_conditions import Condition
 
-_DEFAULT_FRAME = Field(default="arrow", description="What to load for an input without a type annotation.")
-
 
 class IOManagerError(MeshError):
     """An asset and its IO manager do not go together."""
@@ -42,7 +43,7 @@ class PostgresFrameIOManager(dg.ConfigurableIOManager):
     """
 
     warehouse: dg.ResourceDependency[WarehouseResource]
-    default_frame: Frame = _DEFAULT_FRAME
+    default_frame: Frame = Field(default="arrow", description="What to load for an input without a type annotation.")
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Writes the frame and attaches rows, columns, seconds and the relation."""
@@ -66,7 +67,7 @@ class PostgresFrameIOManager(dg.ConfigurableIOManager):
                 column_types=types,
             )
         facts = {"relation": f"{schema}.{table}", "dagster/table_name": f"{schema}.{table}", "dagster/storage_kind": "postgres"}
-        _report(context, data.schema, rows, started, facts, types)
+        _report(context, data.schema, rows, started=started, facts=facts, types=types)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Reads the relation that the upstream key stands for."""
@@ -98,7 +99,7 @@ class LakeParquetIOManager(dg.ConfigurableIOManager):
     """Frames as Parquet tables in the lake, at ``tables/<key>/.../[partition=<key>/]``; a write replaces the table or partition."""
 
     lake: dg.ResourceDependency[LakeResource]
-    default_frame: Frame = _DEFAULT_FRAME
+    default_frame: Frame = Field(default="arrow", description="What to load for an input without a type annotation.")
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Writes the frame and attaches rows, columns, seconds, bytes and where it is."""
@@ -114,9 +115,12 @@ class LakeParquetIOManager(dg.ConfigurableIOManager):
         else:
             pieces = self._pieces(context, data, where)
             written = [tables.write(key, piece, partition=partition) for partition, piece in pieces.items()]
-        facts = {"relation": "/".join([self.lake.lake_url().rstrip("/"), "tables", *key]), "dagster/storage_kind": "parquet"}
+        facts: dict[str, Any] = {
+            "relation": "/".join([self.lake.lake_url().rstrip("/"), "tables", *key]),
+            "dagster/storage_kind": "parquet",
+        }
         facts["bytes"] = sum(generation.bytes for generation in written)
-        _report(context, data.schema, sum(generation.rows for generation in written), started, facts, {})
+        _report(context, data.schema, sum(generation.rows for generation in written), started=started, facts=facts, types={})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Reads the table, or the partitions that are asked for; a LazyFrame fetches what its query needs."""
@@ -134,7 +138,7 @@ class LakeParquetIOManager(dg.ConfigurableIOManager):
 
         table = data if hasattr(data, "num_rows") else data.read_all()
         expression = context.definition_metadata.get(EXPRESSION)
-        pieces: "dict[str, pa.Table]" = {}
+        pieces: dict[str, pa.Table] = {}
         for key in context.asset_partition_keys:
             pieces[key] = table.filter(mask(table, conditions_of(context.asset_partitions_def, [key], expression, where)))
         outside = table.num_rows - sum(piece.num_rows for piece in pieces.values())
@@ -188,6 +192,7 @@ def _report(
     context: dg.OutputContext,
     schema: "pa.Schema",
     rows: int,
+    *,
     started: float,
     facts: Mapping[str, Any],
     types: Mapping[str, str],

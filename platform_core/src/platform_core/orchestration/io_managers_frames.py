@@ -12,8 +12,12 @@ Written from pandas: NaN in a column of a classic numpy dtype is NULL (pandas ha
 Arrow dtype it is NaN where the dtype can tell. A named index becomes columns, an unnamed one is left out.
 """
 
+# pyarrow ships no type stubs: its types are unknown to pyright.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,7 +115,7 @@ def from_arrow(table: pa.Table, frame: Frame) -> Any:
         return _plain(table, polars=False).to_pandas(types_mapper=pd.ArrowDtype)
     import polars as pl
 
-    loaded = pl.from_arrow(_plain(table, polars=True))
+    loaded = pl.DataFrame(pl.from_arrow(_plain(table, polars=True)))
     return loaded if frame == "polars" else loaded.lazy()
 
 
@@ -143,7 +147,7 @@ def _from_pandas(frame: pd.DataFrame, json_columns: Set[str]) -> pa.Table:
     def document(value: Any) -> str | None:
         if isinstance(value, str):  # a document already
             return value
-        missing = value is None or value is pd.NA or (isinstance(value, float) and value != value)
+        missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
         return None if missing else orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
     objects = [name for name in frame.columns if name in json_columns and frame[name].dtype == object]

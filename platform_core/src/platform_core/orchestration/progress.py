@@ -12,9 +12,10 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
 
-from platform_core.contracts import Mesh
+from platform_core.contracts import Mesh, naming
 from platform_core.orchestration.conditions import SENSOR
 from platform_core.orchestration.port_assets import code_version
+from platform_core.orchestration.run_requests import pending_requests, request_run
 from platform_core.publishing import Publication, served
 from platform_core.warehouse import Warehouse
 
@@ -69,12 +70,28 @@ class Watch:
         """The state now."""
         with self._warehouse.connect_platform(autocommit=True) as connection:
             ports = served(connection)
+            waiting = pending_requests(connection)
         versions = {
             port.contract_id: code_version(product, port.contract) for product in self._mesh.products.values() for port in product.outputs
         }
         outdated = tuple(sorted(key for key, version in versions.items() if key not in ports or ports[key].code_version != version))
         active = self._instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-        return State(ports, outdated, _activities(active), self._failed(), self._settled(bool(active)))
+        return State(ports, outdated, _activities(active), self._failed(), self._settled(bool(active) or waiting > 0))
+
+    def retry(self, state: State) -> tuple[str, ...]:
+        """Asks again for the runs that failed before this command began and without which a port stays outdated; their domains."""
+        wanted: dict[str, tuple[str, ...]] = {}
+        fresh = {run.assets for run in state.failed}
+        outdated = {key for contract_id in state.outdated for key in _port_assets(self._mesh, contract_id)}
+        for run in self._instance.get_runs(RunsFilter(statuses=list(FAILED)), limit=500):  # newest first
+            assets = tuple(sorted(_assets(run)))
+            if outdated & set(assets) and assets not in fresh:
+                wanted.setdefault(assets[0].split("/")[0], assets)
+        with self._warehouse.connect_platform() as connection:
+            for domain, assets in wanted.items():
+                request_run(connection, domain, assets, "mesh up: the former attempt failed")
+        self._quiet_ticks.clear()
+        return tuple(sorted(wanted))
 
     def _failed(self) -> tuple[FailedRun, ...]:
         records = self._instance.get_run_records(RunsFilter(updated_after=_utc(self._began)), limit=200)
@@ -104,7 +121,7 @@ class Watch:
         for state in self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
             data: Any = state.instigator_data
             if state.instigator_name == SENSOR and data is not None:
-                began = float(getattr(data, "last_tick_start_timestamp", None) or 0)
+                began = float(getattr(data, "last_tick_timestamp", None) or 0)
                 if began > self._began:
                     found[state.origin.repository_origin.code_location_origin.location_name] = began
         return found
@@ -118,6 +135,11 @@ def _activities(runs: list[dg.DagsterRun]) -> dict[str, str]:
             state = "queued" if run.status in {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED} else "running"
             found[f"{domain}/{part}"] = state
     return found
+
+
+def _port_assets(mesh: Mesh, contract_id: str) -> list[str]:
+    contract = mesh.contracts[contract_id]
+    return ["/".join(naming.port_key(contract.product_id, table.physical_name)) for table in contract.tables]
 
 
 def _assets(run: dg.DagsterRun) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         return Warehouse.from_settings(Settings.load())
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection]:
+    def connection(self) -> Generator[psycopg.Connection]:
         """Lends a connection; commits when the block ends, rolls back when it raises.
 
         Raises:

@@ -8,3 +8,13 @@ CREATE TABLE IF NOT EXISTS mesh.alerts (
     failure text,
     raised_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- Runs asked for by the command line, for whichever Dagster serves the domain: taken by the domain's own sensor.
+CREATE TABLE IF NOT EXISTS mesh.run_requests (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    domain text NOT NULL,
+    assets text[] NOT NULL,            -- asset keys, parts joined by '/'
+    reason text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    taken_at timestamptz
+);

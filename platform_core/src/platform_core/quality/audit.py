@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 def audit(warehouse: Warehouse, domain: str, tables: Sequence[Table], relations: Mapping[str, Relation], samples: int = 5) -> AuditReport:
     """Checks the candidates of a port.
 
-    Connects as the domain's job role, acting as its owner, and only reads.
+    Connects as the domain's job role, acting as its owner, and only reads. Times without a zone, in bounds and samples, are UTC.
 
     Args:
         warehouse: Where the candidates are.
@@ -55,6 +55,7 @@ def audit(warehouse: Warehouse, domain: str, tables: Sequence[Table], relations:
     rows: dict[str, int] = {}
     with warehouse.connect_domain(domain, autocommit=True) as connection, reading_engine(warehouse, domain) as engine:
         connection.execute("SET default_transaction_read_only = on")
+        connection.execute("SET timezone = 'UTC'")
         for table in tables:
             found, count = _audit_table(connection, engine, table, relations, samples)
             results += found
@@ -85,20 +86,21 @@ def _audit_table(
         return [_failed(rule, reason, None, None) for rule in table.rules], None
     planned = _plan(connection, table, relation, relations)
     run = run_suite(engine, relation, planned.sound) if planned.sound else SuiteRun({}, None)
+    count = run.rows if run.rows is not None else _count(connection, relation)
     results: list[RuleResult] = []
     for rule in table.rules:
         plan = planned.plans.get(rule.name)
         verdict = run.verdicts.get(rule.name)
         reason = planned.errors.get(rule.name) or (verdict.error if verdict else "Great Expectations gave no result")
         if plan is None or verdict is None or reason:
-            results.append(_failed(rule, reason or "", plan, run.rows))
+            results.append(_failed(rule, reason or "", plan, count))
         else:
-            result = _judged(plan, verdict, run.rows or 0)
+            result = _judged(plan, verdict, count or 0)
             if not verdict.passed:
                 rows = _samples(connection, plan, table, samples)
                 result = replace(result, sample_rows=rows, sample_query=sample_query(plan))
             results.append(result)
-    return results, run.rows
+    return results, count
 
 
 def _plan(connection: psycopg.Connection, table: Table, relation: Relation, relations: Mapping[str, Relation]) -> _Planned:
@@ -139,6 +141,16 @@ def _explain(connection: psycopg.Connection, relation: Relation, plans: Sequence
     except psycopg.Error as error:
         return reason_of(error)
     return None
+
+
+def _count(connection: psycopg.Connection, relation: Relation) -> int | None:
+    """Rows of a relation that no rule could be run against; None when it cannot be read."""
+    try:
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(identifier(*relation))).fetchone()
+    except psycopg.Error as error:
+        _log.warning("%s: the rows could not be counted: %s", ".".join(relation), reason_of(error))
+        return None
+    return int(row[0]) if row else None
 
 
 def _samples(connection: psycopg.Connection, plan: RulePlan, table: Table, limit: int) -> tuple[Mapping[str, str | None], ...]:

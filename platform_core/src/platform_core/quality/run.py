@@ -61,6 +61,8 @@ def reading_engine(warehouse: Warehouse, domain: str) -> Generator[Engine]:
 
     def read_only(connection: Any, _record: Any) -> None:
         connection.set_session(readonly=True, autocommit=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SET timezone = 'UTC'")  # a bound without a zone must not depend on the server's
 
     event.listen(engine, "connect", read_only)
     try:
@@ -81,27 +83,25 @@ def run_suite(engine: Engine, relation: Relation, plans: Sequence[RulePlan]) -> 
         plans: Rules whose columns exist.
     """
     with _quiet():
-        from great_expectations.validator.metric_configuration import MetricConfiguration
         from great_expectations.validator.metrics_calculator import MetricsCalculator
         from great_expectations.validator.validation_graph import ValidationGraph
 
         execution = _execution(engine, relation)
         calculator = MetricsCalculator(execution_engine=execution, show_progress_bars=False)
-        rows = MetricConfiguration(_ROWS, metric_domain_kwargs={})
         judged = [
             _Judged(plan, expectation, expectation.get_validation_dependencies(execution, _settings()).metric_configurations)
             for plan, expectation in zip(plans, suite_of(plans, ".".join(relation)).expectations, strict=True)
         ]
         graphs = {
-            item.plan.rule.name: calculator.build_metric_dependency_graph([*item.metrics.values(), rows], _settings()) for item in judged
+            item.plan.rule.name: calculator.build_metric_dependency_graph(list(item.metrics.values()), _settings()) for item in judged
         }
         edges = [edge for graph in graphs.values() for edge in graph.edges]
         whole = ValidationGraph(execution_engine=execution, edges=edges)
         resolved, aborted = calculator.resolve_validation_graph(whole, runtime_configuration=_settings())
         reasons = {metric: str(info["exception_info"]["exception_message"]) for metric, info in aborted.items()}
         verdicts = {item.plan.rule.name: item.verdict(resolved, _first_reason(graphs[item.plan.rule.name], reasons)) for item in judged}
-        count = resolved.get(rows.id)
-        return SuiteRun(verdicts, count if isinstance(count, int) else None)
+        counts = (resolved.get(item.metrics[_ROWS].id) for item in judged)  # every expectation needs the row count
+        return SuiteRun(verdicts, next((count for count in counts if count is not None), None))
 
 
 @dataclass(frozen=True)

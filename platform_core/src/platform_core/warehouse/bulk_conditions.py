@@ -1,5 +1,8 @@
 """Which rows of a table: what a partition is made of. The same condition as SQL and as a mask over Arrow columns."""
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

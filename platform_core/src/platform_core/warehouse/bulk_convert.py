@@ -3,6 +3,9 @@
 Every conversion here either keeps each value or raises. Whoever wants a rounding or a truncation does it in the asset.
 """
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import numpy as np
@@ -38,11 +41,11 @@ def fit(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     try:
         plain = _plain(array)
         if wire.kind not in _FIT:
-            raise _Refused
+            raise _RefusedError
         if _is.is_null(plain.type) and wire.element is None:
             return pa.nulls(len(plain), _canonical(wire))
         if wire.kind not in {"json", "jsonb"} and _is.is_nested(plain.type) and wire.element is None:
-            raise _Refused
+            raise _RefusedError
         return _FIT[wire.kind](plain, wire, column)
     except pa.ArrowInvalid as error:
         raise BulkError(
@@ -50,7 +53,7 @@ def fit(array: pa.Array, wire: WireType, column: str) -> pa.Array:
             where=f"column {column!r}",
             remedy="convert the column before it is written, or give it another type with column_types",
         ) from error
-    except (pa.ArrowNotImplementedError, _Refused) as error:
+    except (pa.ArrowNotImplementedError, _RefusedError) as error:
         raise BulkError(
             f"Arrow type {array.type} cannot be written to a column of type {wire.name}{_detail(error)}",
             where=f"column {column!r}",
@@ -58,12 +61,12 @@ def fit(array: pa.Array, wire: WireType, column: str) -> pa.Array:
         ) from error
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Internal: no exact conversion between two types; `fit` turns it into a BulkError that names the column."""
 
 
 def _detail(error: Exception) -> str:
-    return f": {error}" if isinstance(error, _Refused) and error.args else ""
+    return f": {error}" if isinstance(error, _RefusedError) and error.args else ""
 
 
 def _plain(array: pa.Array) -> pa.Array:
@@ -84,40 +87,43 @@ def _plain(array: pa.Array) -> pa.Array:
 
 
 def _canonical(wire: WireType) -> pa.DataType:
-    return _INTEGERS.get(wire.kind) or {
-        "bool": pa.bool_(),
-        "float4": pa.float32(),
-        "float8": pa.float64(),
-        "numeric": pa.decimal128(38, 0),
-        "text": pa.string(),
-        "json": pa.string(),
-        "jsonb": pa.string(),
-        "bytea": pa.binary(),
-        "date": pa.date32(),
-        "time": pa.time64("us"),
-        "timestamp": pa.timestamp("us"),
-        "timestamptz": pa.timestamp("us", "UTC"),
-        "interval": pa.month_day_nano_interval(),
-        "uuid": pa.binary(16),
-    }[wire.kind]
+    return (
+        _INTEGERS.get(wire.kind)
+        or {
+            "bool": pa.bool_(),
+            "float4": pa.float32(),
+            "float8": pa.float64(),
+            "numeric": pa.decimal128(38, 0),
+            "text": pa.string(),
+            "json": pa.string(),
+            "jsonb": pa.string(),
+            "bytea": pa.binary(),
+            "date": pa.date32(),
+            "time": pa.time64("us"),
+            "timestamp": pa.timestamp("us"),
+            "timestamptz": pa.timestamp("us", "UTC"),
+            "interval": pa.month_day_nano_interval(),
+            "uuid": pa.binary(16),
+        }[wire.kind]
+    )
 
 
 def _boolean(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     if not _is.is_boolean(array.type):
-        raise _Refused
+        raise _RefusedError
     return array
 
 
 def _integer(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     if not (_is.is_integer(array.type) or _is.is_floating(array.type) or _is.is_decimal(array.type)):
-        raise _Refused
+        raise _RefusedError
     return array.cast(_INTEGERS[wire.kind])  # safe: refuses overflow and a fraction
 
 
 def _float(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     target = _canonical(wire)
     if not (_is.is_integer(array.type) or _is.is_floating(array.type)):
-        raise _Refused
+        raise _RefusedError
     out = array.cast(target)
     if _is.is_float64(array.type) and _is.is_float32(target):
         back, given = out.cast(pa.float64()), array
@@ -141,7 +147,7 @@ def _numeric(array: pa.Array, wire: WireType, column: str) -> pa.Array:
             raise pa.ArrowInvalid("NaN or infinity in a numeric column")
         # the shortest text that names the float, as Postgres and Python print it
         return _smallest_scale(array.cast(pa.string()).cast(pa.decimal256(76, 38)))
-    raise _Refused
+    raise _RefusedError
 
 
 def _smallest_scale(array: pa.Array) -> pa.Array:
@@ -163,7 +169,7 @@ def _text(array: pa.Array, wire: WireType, column: str) -> pa.Array:
         return array.storage.cast(pa.string()) if kind.extension_name == "arrow.json" else uuid_text(array.storage)
     if _is.is_integer(kind) or _is.is_boolean(kind) or _is.is_date(kind) or _is.is_decimal(kind):
         return array.cast(pa.string())
-    raise _Refused
+    raise _RefusedError
 
 
 def _bytes(array: pa.Array, wire: WireType, column: str) -> pa.Array:
@@ -171,7 +177,7 @@ def _bytes(array: pa.Array, wire: WireType, column: str) -> pa.Array:
         return array
     if _is.is_fixed_size_binary(array.type):
         return array.cast(pa.binary())
-    raise _Refused
+    raise _RefusedError
 
 
 def _date(array: pa.Array, wire: WireType, column: str) -> pa.Array:
@@ -181,7 +187,7 @@ def _date(array: pa.Array, wire: WireType, column: str) -> pa.Array:
             raise pa.ArrowInvalid("a timestamp with a time of day in a date column")
         array = days
     if not _is.is_date(array.type):
-        raise _Refused
+        raise _RefusedError
     days = array.cast(pa.date32())
     _within(days.cast(pa.int32()), -(2**31) + EPOCH_DAYS + 1, 2**31 - 2)
     return days
@@ -189,7 +195,7 @@ def _date(array: pa.Array, wire: WireType, column: str) -> pa.Array:
 
 def _time(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     if not _is.is_time(array.type):
-        raise _Refused
+        raise _RefusedError
     return array.cast(pa.time64("us"))  # safe: refuses nanoseconds that would be cut
 
 
@@ -198,10 +204,10 @@ def _timestamp(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     if _is.is_date(kind) and not zoned:
         return array.cast(pa.timestamp("us"))
     if not _is.is_timestamp(kind):
-        raise _Refused
+        raise _RefusedError
     if zoned != (kind.tz is not None):
         why = "give the timestamps a zone first" if zoned else "convert to UTC and drop the zone first, if that is meant"
-        raise _Refused(why)
+        raise _RefusedError(why)
     out = array.cast(pa.timestamp("us", kind.tz))
     _within(out.cast(pa.int64()), -(2**63) + EPOCH_MICROSECONDS + 1, 2**63 - 1)
     return out
@@ -217,7 +223,7 @@ def _interval(array: pa.Array, wire: WireType, column: str) -> pa.Array:
             raise pa.ArrowInvalid("nanoseconds would be cut to microseconds")
         return array
     if not _is.is_duration(kind):
-        raise _Refused
+        raise _RefusedError
     nanoseconds = array.cast(pa.duration("us")).cast(pa.duration("ns")).cast(pa.int64())
     out = np.zeros((len(array), 2), dtype="<i8")
     out[:, 1] = nanoseconds.fill_null(0).to_numpy(zero_copy_only=False)
@@ -243,7 +249,7 @@ def _uuid(array: pa.Array, wire: WireType, column: str) -> pa.Array:
     elif _is.is_binary(kind):
         array = array.cast(pa.binary(16))
     if array.type != pa.binary(16):
-        raise _Refused
+        raise _RefusedError
     return array
 
 
@@ -292,19 +298,18 @@ def _refuse_not_finite(array: pa.Array) -> None:
 
 
 def _array(array: pa.Array, wire: WireType, column: str) -> pa.Array:
-    assert wire.element is not None
     kind = array.type
+    if wire.element is None:
+        raise _RefusedError
     if _is.is_null(kind):
         return pa.nulls(len(array), pa.list_(_canonical(wire.element)))
     if not _is.is_nested(kind) or _is.is_struct(kind) or _is.is_map(kind) or _is.is_union(kind):
-        raise _Refused
+        raise _RefusedError
     elements = fit(array.flatten(), wire.element, column)  # without what lies under NULL lists
     lengths = pc.list_value_length(array).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(array) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    return pa.Array.from_buffers(
-        pa.list_(elements.type), len(array), [validity(array), pa.py_buffer(offsets)], children=[elements]
-    )
+    return pa.Array.from_buffers(pa.list_(elements.type), len(array), [validity(array), pa.py_buffer(offsets)], children=[elements])
 
 
 def validity(array: pa.Array) -> pa.Buffer | None:

@@ -4,6 +4,9 @@ All rows of a batch are walked together: one vector holds where each row's next 
 cell.
 """
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import struct
@@ -16,7 +19,7 @@ import pyarrow as pa
 from platform_core.warehouse.bulk_convert import EPOCH_DAYS, EPOCH_MICROSECONDS
 from platform_core.warehouse.bulk_errors import BulkError
 from platform_core.warehouse.bulk_numeric import decode_numeric
-from platform_core.warehouse.bulk_types import WireType, arrow_type
+from platform_core.warehouse.bulk_types import TEXT, WireType, arrow_type
 
 # Behind the rows, so that fixed-width loads at the last bytes (and at the arbitrary place of a NULL) stay inside.
 _PADDING = bytes(64)
@@ -130,8 +133,20 @@ def _slices(buffer: np.ndarray, start: np.ndarray, length: np.ndarray) -> pa.Arr
     return pa.Array.from_buffers(pa.binary(), 2 * rows + 1, buffers).take(pa.array(np.arange(1, 2 * rows, 2)))
 
 
-_DTYPES = {"bool": "u1", "int2": ">i2", "int4": ">i4", "int8": ">i8", "float4": ">f4", "float8": ">f8", "date": ">i4"}
-_DTYPES |= {"time": ">i8", "timestamp": ">i8", "timestamptz": ">i8", "uuid": "V16", "interval": "V16"}
+_DTYPES = {
+    "bool": "u1",
+    "int2": ">i2",
+    "int4": ">i4",
+    "int8": ">i8",
+    "float4": ">f4",
+    "float8": ">f8",
+    "date": ">i4",
+    "time": ">i8",
+    "timestamp": ">i8",
+    "timestamptz": ">i8",
+    "uuid": "V16",
+    "interval": "V16",
+}
 
 
 def _fixed(buffer: np.ndarray, cells: _Cells, field: Field) -> pa.Array:
@@ -146,7 +161,9 @@ def _fixed(buffer: np.ndarray, cells: _Cells, field: Field) -> pa.Array:
     if kind in {"date", "timestamp", "timestamptz"}:
         values = _from_2000(values, valid, field)
     if kind == "time" and (values[valid] >= 86_400_000_000).any():
-        raise BulkError("holds the time 24:00, which Arrow cannot carry", where=f"column {field.name!r}", remedy="cast it to text in the query")
+        raise BulkError(
+            "holds the time 24:00, which Arrow cannot carry", where=f"column {field.name!r}", remedy="cast it to text in the query"
+        )
     if kind == "bool":
         values = np.packbits(values != 0, bitorder="little")
     if kind == "interval":
@@ -184,7 +201,7 @@ def _intervals(values: np.ndarray, valid: np.ndarray, field: Field) -> np.ndarra
 
 
 def _arrays(buffer: np.ndarray, cells: _Cells, field: Field) -> pa.Array:
-    assert field.wire.element is not None
+    element = field.wire.element or TEXT
     valid = cells.valid
     start = np.where(valid, cells.start, 0)
     dimensions = np.where(valid, _load(buffer, start, ">i4"), 0)
@@ -196,11 +213,9 @@ def _arrays(buffer: np.ndarray, cells: _Cells, field: Field) -> pa.Array:
     offsets = np.zeros(len(sizes) + 1, dtype=np.int64)
     np.cumsum(sizes, out=offsets[1:])
     elements = _elements(buffer, start + 20, sizes, offsets)
-    values = _decode(buffer, elements, Field(field.name, field.wire.element, field.modifier))
+    values = _decode(buffer, elements, Field(field.name, element, field.modifier))
     bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    return pa.Array.from_buffers(
-        pa.list_(values.type), len(sizes), [bitmap, pa.py_buffer(offsets.astype(np.int32))], children=[values]
-    )
+    return pa.Array.from_buffers(pa.list_(values.type), len(sizes), [bitmap, pa.py_buffer(offsets.astype(np.int32))], children=[values])
 
 
 def _elements(buffer: np.ndarray, start: np.ndarray, sizes: np.ndarray, offsets: np.ndarray) -> _Cells:

@@ -50,7 +50,8 @@ def describe(connection: psycopg.Connection, source: sql.Composable) -> list[Des
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(source))
         result = cursor.pgresult
-        assert result is not None
+        if result is None:
+            raise BulkError("the server told no columns")
         names = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -70,5 +71,6 @@ def require_utf8(connection: psycopg.Connection) -> None:
     """Refuses a connection whose text is not UTF-8, as Arrow's is."""
     if connection.info.encoding != "utf-8":
         raise BulkError(
-            f"the connection's client_encoding is {connection.info.encoding}, Arrow text is UTF-8", remedy="connect with client_encoding=UTF8"
+            f"the connection's client_encoding is {connection.info.encoding}, Arrow text is UTF-8",
+            remedy="connect with client_encoding=UTF8",
         )

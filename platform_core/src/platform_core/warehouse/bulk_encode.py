@@ -4,10 +4,13 @@ Each column becomes Arrow binary arrays (length prefix, value); Arrow's own `bin
 into rows in C++. No Python object is made per cell. Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +38,7 @@ def encode_rows(columns: Sequence[pa.Array], wires: Sequence[WireType], rows: in
     parts: list[pa.Array | pa.Scalar] = [pa.scalar(count, pa.binary())]
     for column, wire in zip(columns, wires, strict=True):
         parts += _field(column, wire)
-    return _bytes(_join(parts, rows))
+    return _bytes(_join(parts))
 
 
 def _field(array: pa.Array, wire: WireType) -> list[pa.Array]:
@@ -82,10 +85,8 @@ def _binary(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
-def _join(parts: Sequence[pa.Array | pa.Scalar], rows: int) -> pa.Array:
-    joined = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
-    assert len(joined) == rows
-    return joined
+def _join(parts: Sequence[pa.Array | pa.Scalar]) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
 
 
 def _bytes(array: pa.Array) -> memoryview:
@@ -102,7 +103,7 @@ def _array_values(array: pa.Array, element: WireType) -> pa.Array:
     """Postgres arrays of one dimension (array.c, array_send): dimensions, NULL flag, element oid, size, lower bound, cells."""
     offsets = _offsets(array)
     elements = array.values
-    cells = _join(_field(elements, element), len(elements)) if len(elements) else pa.array([], pa.binary())
+    cells = _join(_field(elements, element)) if len(elements) else pa.array([], pa.binary())
     cell_offsets = _offsets(cells).astype(np.int64) if len(cells) else np.zeros(1, dtype=np.int64)
     sizes = np.diff(offsets)
     nulls = np.zeros(len(elements) + 1, dtype=np.int64)
@@ -119,7 +120,7 @@ def _array_values(array: pa.Array, element: WireType) -> pa.Array:
     keep = np.arange(20) < lengths[:, None]
     heads = _binary(head_offsets, head.view(np.uint8).reshape(len(array), 20)[keep])
     bodies = _binary(cell_offsets[offsets], np.frombuffer(_bytes(cells), dtype=np.uint8) if len(cells) else np.zeros(0, np.uint8))
-    joined = _join([heads, bodies], len(array))
+    joined = _join([heads, bodies])
     if array.null_count:
         buffers = joined.buffers()
         joined = pa.Array.from_buffers(pa.binary(), len(array), [validity(array), *buffers[1:]])
@@ -130,15 +131,16 @@ def _values(array: pa.Array, dtype: str) -> np.ndarray:
     return np.frombuffer(array.buffers()[1], dtype=dtype)[array.offset : array.offset + len(array)]
 
 
-def _number(dtype: str):
+def _number(dtype: str) -> Callable[[pa.Array], np.ndarray]:
     return lambda array: _values(array, "<" + dtype).astype(">" + dtype)
 
 
-def _shifted(dtype: str, epoch: int):
+def _shifted(dtype: str, epoch: int) -> Callable[[pa.Array], np.ndarray]:
     def encode(array: pa.Array) -> np.ndarray:
         values = _values(array, "<" + dtype)
-        if array.null_count:  # what lies under NULL may be anything, also what would overflow
-            values = np.where(_mask(array), values, epoch)
+        valid = _mask(array)
+        if valid is not None:  # what lies under NULL may be anything, also what would overflow
+            values = np.where(valid, values, epoch)
         return (values - np.dtype(dtype).type(epoch)).astype(">" + dtype)
 
     return encode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import psycopg
@@ -24,7 +24,7 @@ class BulkError(WarehouseError):
 
 
 @contextmanager
-def located(where: str) -> Iterator[None]:
+def located(where: str) -> Generator[None]:
     """Turns the server's errors into `BulkError`, and puts the relation before the column in errors of the codec."""
     try:
         yield

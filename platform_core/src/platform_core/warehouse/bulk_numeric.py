@@ -5,6 +5,9 @@ digits after the point to show, then the digits. Arrow: a two's complement integ
 10^-scale. Both sides are worked as numpy columns; wide integers are columns of 32-bit limbs held in uint64.
 """
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import numpy as np
@@ -69,11 +72,9 @@ def decode_numeric(buffer: np.ndarray, start: np.ndarray, valid: np.ndarray, tar
     first = np.where(count > 0, int16[at + 8], 0)
     lead = np.searchsorted([1, 10, 100, 1000], first, side="right")
     integer_digits = max(int(np.max(np.where(count > 0, 4 * weight + lead, 0), initial=0)), 0)
-    if target is None:
-        target = decimal_type(integer_digits, int(shown.max(initial=0)), column=column)
-    elif integer_digits + target.scale > target.precision:
-        target = decimal_type(integer_digits, target.scale, column=column)
-    scale = target.scale
+    scale = int(shown.max(initial=0)) if target is None else int(target.scale)
+    if target is None or integer_digits + scale > target.precision:
+        target = decimal_type(integer_digits, scale, column=column)
     bottom = -(-scale // 4)
     # as many limbs as the digits need (a decimal digit has less than 3.33 bits), not as many as the type has
     limbs = (integer_digits + 4 * bottom + 4) * 333 // 3200 + 1
@@ -105,22 +106,22 @@ def _magnitude(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def _negate(limbs: np.ndarray, where: np.ndarray) -> None:
     carry = where.astype(np.uint64)
     flip = np.where(where, _LOW, np.uint64(0))
-    for limb in limbs:
-        limb ^= flip
-        limb += carry
-        carry = limb >> _BITS
-        limb &= _LOW
+    for index in range(len(limbs)):
+        limbs[index] ^= flip
+        limbs[index] += carry
+        carry = limbs[index] >> _BITS
+        limbs[index] &= _LOW
 
 
 def _multiply_add(limbs: np.ndarray, factor: int, addend: np.ndarray | None) -> None:
     if factor == 1 and addend is None:
         return
     carry = np.zeros(limbs.shape[1], dtype=np.uint64) if addend is None else addend.astype(np.uint64)
-    for limb in limbs:
-        limb *= np.uint64(factor)
-        limb += carry
-        carry = limb >> _BITS
-        limb &= _LOW
+    for index in range(len(limbs)):
+        limbs[index] *= np.uint64(factor)
+        limbs[index] += carry
+        carry = limbs[index] >> _BITS
+        limbs[index] &= _LOW
 
 
 def _divide(limbs: np.ndarray, divisor: int) -> np.ndarray:
@@ -129,11 +130,10 @@ def _divide(limbs: np.ndarray, divisor: int) -> np.ndarray:
     if divisor == 1:
         return remainder
     by = np.uint64(divisor)
-    for limb in limbs[::-1]:
-        limb |= remainder << _BITS
-        quotient = limb // by
-        remainder = limb - quotient * by
-        limb[:] = quotient
+    for index in reversed(range(len(limbs))):
+        whole = limbs[index] | remainder << _BITS
+        limbs[index] = whole // by
+        remainder = whole - limbs[index] * by
     return remainder
 
 

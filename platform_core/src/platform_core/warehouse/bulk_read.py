@@ -1,8 +1,12 @@
 """Reads a Postgres relation or query into Arrow by binary COPY."""
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
@@ -59,25 +63,23 @@ def read_arrow(
         return pa.Table.from_arrays(columns_read, names=[field.name for field in fields])
 
 
-def _batches(
-    connection: psycopg.Connection, statement: sql.Composable, fields: Sequence[Field]
-) -> Iterator[tuple[int, list[pa.Array]]]:
+def _batches(connection: psycopg.Connection, statement: sql.Composed, fields: Sequence[Field]) -> Iterator[tuple[int, list[pa.Array]]]:
     from platform_core.warehouse.bulk_decode import decode_rows, skip_header
 
-    rows, lengths, first = bytearray(), [], True
+    rows, lengths = bytearray(), []
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         # "zero or more CopyData messages (always one per row)": protocol documentation, COPY operations
-        for message in copy:
-            if first:
-                message, first = message[skip_header(message) :], False
-            if len(message) == 2 and message == b"\xff\xff":  # the trailer
+        messages = iter(copy)
+        first = memoryview(next(messages, b""))
+        for message in chain([first[skip_header(first) :]], messages):
+            if len(message) == 2 and bytes(message) == b"\xff\xff":  # the trailer
                 break
             rows += message
             lengths.append(len(message))
             if len(lengths) >= _BATCH_ROWS or len(rows) >= _BATCH_BYTES:
                 yield len(lengths), decode_rows(rows, lengths, fields)
                 rows, lengths = bytearray(), []
-        for _ in copy:  # nothing follows the trailer; the server's end of COPY is still to be read
+        for _ in messages:  # nothing follows the trailer; the server's end of COPY is still to be read
             raise BulkError("the server sent rows behind the end of the COPY")
     if lengths:
         yield len(lengths), decode_rows(rows, lengths, fields)
@@ -119,7 +121,7 @@ def _field(column: Described) -> Field:
     return Field(column.name, TEXT, -1) if wire is None else Field(column.name, wire, column.modifier)
 
 
-def _select(origin: sql.Composable, chosen: Sequence[Described], fields: Sequence[Field], rows: sql.Composable) -> sql.Composable:
+def _select(origin: sql.Composable, chosen: Sequence[Described], fields: Sequence[Field], rows: sql.Composable) -> sql.Composed:
     from platform_core.warehouse.bulk_types import WIRE_TYPES
 
     items = [

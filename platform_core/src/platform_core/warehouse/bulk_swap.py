@@ -60,7 +60,7 @@ def swap(connection: psycopg.Connection, new: Relation, relation: Relation) -> N
     Raises:
         BulkError: Something depends on the old relation that cannot be made again.
     """
-    restore: list[sql.Composable] = []
+    restore: list[sql.Composed] = []
     old = find(connection, relation)
     if old is not None:
         if old.kind == "r":
@@ -90,9 +90,9 @@ JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace O
 """
 
 
-def _dependent_views(connection: psycopg.Connection, oid: int) -> list[tuple[Relation, list[sql.Composable]]]:
+def _dependent_views(connection: psycopg.Connection, oid: int) -> list[tuple[Relation, list[sql.Composed]]]:
     """Views built on a relation, nearest first, each with the statements that make it again."""
-    found: list[tuple[Relation, list[sql.Composable]]] = []
+    found: list[tuple[Relation, list[sql.Composed]]] = []
     for schema, name, view, kind, owned, definition, options in connection.execute(_VIEWS, {"oid": oid}).fetchall():
         relation = Relation(schema, name)
         if kind != "v" or not owned:
@@ -111,7 +111,7 @@ def _option(option: str) -> sql.Composable:
     return sql.SQL("{}={}").format(sql.Identifier(name), sql.Literal(value))
 
 
-def _grants(connection: psycopg.Connection, oid: int, relation: Relation) -> list[sql.Composable]:
+def _grants(connection: psycopg.Connection, oid: int, relation: Relation) -> list[sql.Composed]:
     rows = connection.execute(
         "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END, a.privilege_type, a.is_grantable"
         " FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = %s AND a.grantee <> c.relowner",
@@ -128,7 +128,7 @@ def _grants(connection: psycopg.Connection, oid: int, relation: Relation) -> lis
     ]
 
 
-def _comments(connection: psycopg.Connection, oid: int, relation: Relation) -> list[sql.Composable]:
+def _comments(connection: psycopg.Connection, oid: int, relation: Relation) -> list[sql.Composed]:
     rows = connection.execute(
         "SELECT a.attname, d.description FROM pg_description d LEFT JOIN pg_attribute a"
         " ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0"

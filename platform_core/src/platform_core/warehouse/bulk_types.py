@@ -25,6 +25,9 @@ This module and the other codec modules (`bulk_convert`, `bulk_encode`, `bulk_de
 numpy; `bulk_write` and `bulk_read` import them when they are called.
 """
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

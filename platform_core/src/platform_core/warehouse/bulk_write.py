@@ -1,12 +1,15 @@
 """Writes Arrow data into a Postgres table by binary COPY, atomically."""
 
+# pyarrow ships no type stubs: its types are unknown to pyright, and the functions it generates at import are invisible to it.
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -78,7 +81,7 @@ def write_arrow(
             if mode == "replace":
                 bulk_swap.lock(connection, relation, shared=False)
                 return _replace(connection, relation, arrow_schema, checked, column_types or {})
-            return _add(connection, relation, arrow_schema, checked, conditions, column_types or {})
+            return _add(connection, relation, arrow_schema, checked, conditions=conditions, column_types=column_types or {})
 
 
 def _replace(
@@ -101,6 +104,7 @@ def _add(
     relation: Relation,
     arrow_schema: pa.Schema,
     batches: Iterator[pa.RecordBatch],
+    *,
     conditions: Sequence[Condition],
     column_types: Mapping[str, str],
 ) -> int:
@@ -169,7 +173,7 @@ def _wires(connection: psycopg.Connection, relation: Relation) -> list[WireType]
     return wires
 
 
-def _batches(data: object) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _batches(data: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     import pyarrow as pa
 
     if isinstance(data, pa.Table):
@@ -178,8 +182,8 @@ def _batches(data: object) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         return data.schema, iter([data])
     if isinstance(data, pa.RecordBatchReader):
         return data.schema, iter(data)
-    stream = iter(data)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    first = next(stream, None)
+    stream: Iterator[Any] = iter(data)
+    first: Any = next(stream, None)
     if not isinstance(first, pa.RecordBatch):
         raise BulkError(
             f"cannot write {type(first or data).__name__} as Arrow data",
