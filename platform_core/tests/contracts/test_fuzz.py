@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from platform_core.contracts import load_mesh
 
-BOUNDED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+BOUNDED = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 NASTY = ["", "NO", "../..", "{object}", "select 1 from {object}", "[", "\x00", "é" * 70, "1.0.0", "a.b.c", "a.b.c.d", "freshness"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(NASTY) | st.text(max_size=8),

@@ -68,7 +68,8 @@ def test_placeholders_of_the_standard_and_of_tools_mean_the_table(files: Files, 
 
 
 def test_the_column_placeholder_is_the_quoted_column(files: Files) -> None:
-    rule = "        quality:\n          - type: sql\n            query: select count(*) from {object} where ${column} < 0\n            mustBe: 0\n"
+    rule = "        quality:\n          - type: sql\n            mustBe: 0\n"
+    rule += "            query: select count(*) from {object} where ${column} < 0\n"
     files.replace("orders contract", "        physicalType: numeric(12,2)\n", "        physicalType: numeric(12,2)\n" + rule)
     assert rules(files)["orders__amount_usd__sql"].arguments["query"] == 'select count(*) from {object} where "amount_usd" < 0'
 
@@ -151,3 +152,10 @@ def test_values_of_version_3_2_are_accepted_values(files: Files) -> None:
         "        enum:\n          - value: SE\n          - value: 'NO'\n",
     )
     assert rules(files)["orders__country__accepted_values"].arguments == {"values": ["SE", "NO"]}
+
+
+def test_a_unit_turns_a_count_into_a_share_but_leaves_the_value_of_sql(files: Files) -> None:
+    files.replace("orders contract", "        mustBeGreaterThan: 0\n", "        mustBeGreaterThan: 0\n        unit: rows\n")
+    files.replace("orders contract", "        dimension: completeness\n", "        dimension: completeness\n        unit: percent\n")
+    assert rules(files)["orders__row_count"].arguments == {"greater_than": 0, "unit": "rows"}
+    assert "unit" not in rules(files)["orders__paid"].arguments

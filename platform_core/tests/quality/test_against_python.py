@@ -73,7 +73,7 @@ def rules(draw: st.DrawFn) -> list[tuple[str, str | None, dict[str, Any]]]:
 _ENDS = ("minimum", "maximum", "exclusive_minimum", "exclusive_maximum")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=ROWS, chosen=rules())
 def test_verdicts_and_counts(bench: Any, rows: list[tuple[Any, ...]], chosen: list[tuple[str, str | None, dict[str, Any]]]) -> None:
     if not bench.ask("select 1 from pg_tables where tablename = 'parents'"):

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from platform_core.contracts import Rule, load_mesh
-from platform_core.quality import QualityError, audit, compile_suite
+from platform_core.quality import QualityError, audit, compile_suite, run
 from platform_core.quality.plan import plan_rule
+from platform_core.quality.suite import suite_of
 
 COLUMNS = {"id": "bigint", "code": "text"}
 ROWS = [(1, "a"), (2, None)]
@@ -74,6 +75,20 @@ def test_a_missing_relation_fails_every_rule(bench: Any) -> None:
     report = audit(bench.warehouse, "sales", [stranger], {})
     assert all("has no candidate" in str(item.error) for item in report.results)
     assert report.rows == {}
+
+
+def test_a_rule_that_great_expectations_refuses_fails_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(plans: list[Any], name: str) -> Any:
+        if plans[0].rule.kind == "pattern":
+            raise ValueError("1 validation error")
+        return suite_of(plans, name)
+
+    monkeypatch.setattr(run, "suite_of", refusing)
+    results = bench.judge(COLUMNS, ROWS, bench.rule("pattern", "code", regex="a"), bench.rule("not_null", "id"))
+    assert [(item.passed, item.error) for item in results] == [
+        (False, "orders.odcs.yaml:42: Great Expectations refuses the rule: 1 validation error"),
+        (True, None),
+    ]
 
 
 def test_rows_are_counted_without_any_rule_that_runs(bench: Any) -> None:

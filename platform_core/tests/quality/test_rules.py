@@ -49,6 +49,8 @@ COLUMN_CASES: list[tuple[str, list[Any], str, dict[str, Any], int]] = [
     ("code", ["abc", "abc\n", "zabc"], "pattern", {"regex": "^abc$"}, 2),
     ("code", ["a cat.", "concat"], "pattern", {"regex": r"\bcat\b"}, 1),
     ("code", ["100%", ":x"], "pattern", {"regex": "[%:]"}, 0),
+    ("code", ["a", "", None], "pattern", {"regex": ""}, 0),
+    ("code", ["a", None], "accepted_values", {"values": [None]}, 1),
     ("code", ["jane@example.org", "jane"], "pattern", {"regex": r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"}, 1),
 ]
 

@@ -63,7 +63,8 @@ def read_quality(
     given = check_name(str(clause["name"])) if clause.get("name") else None
     compiled = _sql(place, clause, physical, found) if kind == "sql" else _library(place, clause, column, names, found)
     for rule_kind, name, arguments in compiled:
-        extra = {"unit": clause["unit"]} if "unit" in clause else {}
+        # A query of SQL gives its value in the unit already; a metric counts rows and is turned into a share by the unit.
+        extra = {"unit": clause["unit"]} if "unit" in clause and kind != "sql" else {}
         found.drafts.append(
             Draft(
                 name=given or f"{prefix}{name}",

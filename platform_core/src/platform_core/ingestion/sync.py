@@ -26,7 +26,7 @@ from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Control, Json, Log
 from platform_core.ingestion.state import cursor_of, finish_sync, read_state, start_sync
 from platform_core.ingestion.writer import StreamWriter
-from platform_core.lake.raw_copy import RawCopy, RawCopyError
+from platform_core.lake import RawCopy, RawCopyError
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 

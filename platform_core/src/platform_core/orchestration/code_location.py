@@ -34,7 +34,7 @@ def code_location(definitions_file: str) -> dg.Definitions:
             resources={
                 "warehouse": warehouse,
                 "lake": lake,
-                "postgres": PostgresFrameIOManager(warehouse=warehouse),
+                "io_manager": PostgresFrameIOManager(warehouse=warehouse),  # inputs of other assets are read from the warehouse too
                 "parquet": LakeParquetIOManager(lake=lake),
             },
             executor=dg.in_process_executor,

@@ -83,25 +83,31 @@ def run_suite(engine: Engine, relation: Relation, plans: Sequence[RulePlan]) -> 
         plans: Rules whose columns exist.
     """
     with _quiet():
+        from great_expectations.exceptions import GreatExpectationsError
         from great_expectations.validator.metrics_calculator import MetricsCalculator
         from great_expectations.validator.validation_graph import ValidationGraph
 
         execution = _execution(engine, relation)
         calculator = MetricsCalculator(execution_engine=execution, show_progress_bars=False)
-        judged = [
-            _Judged(plan, expectation, expectation.get_validation_dependencies(execution, _settings()).metric_configurations)
-            for plan, expectation in zip(plans, suite_of(plans, ".".join(relation)).expectations, strict=True)
-        ]
-        graphs = {
-            item.plan.rule.name: calculator.build_metric_dependency_graph(list(item.metrics.values()), _settings()) for item in judged
-        }
+        judged: list[_Judged] = []
+        graphs: dict[str, Any] = {}
+        refused: dict[str, Verdict] = {}
+        for plan in plans:
+            try:
+                (expectation,) = suite_of([plan], ".".join(relation)).expectations
+                metrics = expectation.get_validation_dependencies(execution, _settings()).metric_configurations
+                graphs[plan.rule.name] = calculator.build_metric_dependency_graph(list(metrics.values()), _settings())
+            except (ValueError, TypeError, GreatExpectationsError) as error:  # arguments it does not accept; the other rules go on
+                refused[plan.rule.name] = Verdict(False, None, f"Great Expectations refuses the rule: {reason_of(str(error))}")
+            else:
+                judged.append(_Judged(plan, expectation, metrics))
         edges = [edge for graph in graphs.values() for edge in graph.edges]
         whole = ValidationGraph(execution_engine=execution, edges=edges)
         resolved, aborted = calculator.resolve_validation_graph(whole, runtime_configuration=_settings())
         reasons = {metric: str(info["exception_info"]["exception_message"]) for metric, info in aborted.items()}
         verdicts = {item.plan.rule.name: item.verdict(resolved, _first_reason(graphs[item.plan.rule.name], reasons)) for item in judged}
         counts = (resolved.get(item.metrics[_ROWS].id) for item in judged)  # every expectation needs the row count
-        return SuiteRun(verdicts, next((count for count in counts if count is not None), None))
+        return SuiteRun(verdicts | refused, next((count for count in counts if count is not None), None))
 
 
 @dataclass(frozen=True)

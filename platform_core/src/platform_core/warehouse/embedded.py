@@ -32,6 +32,8 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
+    "wal_level": "minimal",  # no replica: tables that are made and filled in one transaction skip the log
+    "max_wal_senders": "0",
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] %u ",
 }

@@ -19,7 +19,6 @@ SCORES = 5
 @dg.asset(
     key=["marketing", "build", "customer_segments"],
     ins={"customer_orders": dg.AssetIn(key=["marketing", "build", "customer_orders"])},
-    io_manager_key="postgres",
     group_name="build",
     kinds={"polars", "postgres"},
     code_version="1",
