@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,15 @@ RAW = {
 }  # fmt: skip
 """Columns of each raw table, as the loader makes them from the schema of the stream (airbyte-source-faker 7.2.1)."""
 
-# The segmentation as the contract describes it: the measure for the asset in Python, and data for the rules of the contract.
 SEGMENTS = """
-CREATE TABLE marketing_build.customer_segments AS
 WITH customers AS (
     SELECT *, CASE WHEN orders > 0 THEN
-        greatest(0, floor(extract(epoch FROM timestamptz '2026-03-01' - last_purchased_at) / 86400))::integer END AS recency_days
-    FROM marketing_build.customer_orders
+        greatest(0, floor(extract(epoch FROM {now} - last_purchased_at) / 86400))::integer END AS recency_days
+    FROM {customer_orders}
 ), scores AS (
     SELECT customer_id, least(5, orders)::smallint AS frequency_score,
-        (1 + (rank() OVER (ORDER BY recency_days DESC) - 1) * 5 / count(*) OVER ())::smallint AS recency_score,
-        (1 + (rank() OVER (ORDER BY revenue_usd) - 1) * 5 / count(*) OVER ())::smallint AS monetary_score
+        ceil(count(*) OVER (ORDER BY recency_days DESC) * 5.0 / count(*) OVER ())::smallint AS recency_score,
+        ceil(count(*) OVER (ORDER BY revenue_usd) * 5.0 / count(*) OVER ())::smallint AS monetary_score
     FROM customers WHERE orders > 0
 )
 SELECT customer_id, country_code, recency_days, orders, returns, revenue_usd, recency_score, frequency_score, monetary_score,
@@ -71,9 +70,11 @@ SELECT customer_id, country_code, recency_days, orders, returns, revenue_usd, re
         WHEN recency_score >= 3 THEN 'promising'
         WHEN monetary_score >= 3 THEN 'at_risk'
         ELSE 'dormant' END AS segment,
-    timestamptz '2026-03-01' AS calculated_at
+    {now} AS calculated_at
 FROM customers LEFT JOIN scores USING (customer_id)
+ORDER BY customer_id
 """
+"""The segmentation as the contract describes it, in SQL: the measure for the asset in Python, and data for the contract's rules."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,10 @@ class Company:
     def connect(self, domain: str) -> Connection:
         """As the domain's own role."""
         return self.warehouse.connect_domain(domain)
+
+    def segments(self, customer_orders: sql.Identifier, now: datetime) -> sql.Composed:
+        """The query that segments the customers of a relation."""
+        return sql.SQL(SEGMENTS).format(customer_orders=customer_orders, now=sql.Literal(now))
 
 
 @pytest.fixture(scope="session")
@@ -104,10 +109,12 @@ def company(postgres: EmbeddedPostgres) -> Iterator[Company]:
             _build(warehouse, repo, domain, model)
         _publish(warehouse, mesh, domain)
     _build(warehouse, repo, "marketing", "customer_orders")
-    with warehouse.connect_domain("marketing") as connection:
-        connection.execute(SEGMENTS)
+    built = Company(warehouse, mesh)
+    with built.connect("marketing") as connection:
+        query = built.segments(sql.Identifier("marketing_build", "customer_orders"), datetime(2026, 3, 1, tzinfo=UTC))
+        connection.execute(sql.SQL("CREATE TABLE marketing_build.customer_segments AS {}").format(query))
     _publish(warehouse, mesh, "marketing")
-    yield Company(warehouse, mesh)
+    yield built
     with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

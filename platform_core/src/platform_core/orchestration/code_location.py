@@ -45,8 +45,9 @@ def code_location(definitions_file: str) -> dg.Definitions:
 def _defs_folder(folder: Path) -> dg.Definitions:
     """The same as ``dg.load_from_defs_folder``, without importing every integration that is installed.
 
-    The stock function imports all registered component packages (dagster-dbt, dagster-airbyte, ...) only to describe them in the UI:
-    2.3 CPU-s and 90 MB for each location and each run. Here a location describes the platform's own components.
+    The stock function imports all registered component packages (dagster-dbt, dagster-airbyte, ...) only to describe them in the UI,
+    and once more when the component tree is sent to it: 2.3 CPU-s and 90 MB for each location and each run. Here a location describes
+    the platform's own components and sends no tree.
     """
     from dagster.components.core.load_defs import PLUGIN_COMPONENT_TYPES_JSON_METADATA_KEY, json_for_all_components
     from dagster.components.core.snapshot import get_package_entry_snap
@@ -60,4 +61,4 @@ def _defs_folder(folder: Path) -> dg.Definitions:
         get_package_entry_snap(EnvRegistryKey("platform_core", name), getattr(platform_core, name)) for name in platform_core.COMPONENTS
     ]
     metadata = {PLUGIN_COMPONENT_TYPES_JSON_METADATA_KEY: json_for_all_components(described)}
-    return dg.Definitions.merge(*children, dg.Definitions(metadata=metadata, component_tree=tree))
+    return dg.Definitions.merge(*children, dg.Definitions(metadata=metadata))

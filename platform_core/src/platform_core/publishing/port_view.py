@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import Connection, errors, sql
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Column, Contract, Table
 from platform_core.publishing.errors import PublishingError
+
+_log = logging.getLogger(__name__)
 
 
 def point(connection: Connection, contract: Contract, table: Table, version: str, readers: Sequence[str]) -> None:
@@ -22,7 +25,7 @@ def point(connection: Connection, contract: Contract, table: Table, version: str
         contract: The port.
         table: One of its tables.
         version: Relation in the product's data schema.
-        readers: Roles that may select.
+        readers: Roles that may select; one that does not exist yet gets its grant when it is applied.
 
     Raises:
         PublishingError: Views of consumers stand in the way of a changed shape.
@@ -39,13 +42,14 @@ def point(connection: Connection, contract: Contract, table: Table, version: str
     ]
     position = {name: at for at, name in enumerate(existing)}
     columns = sorted(table.columns, key=lambda column: position.get(column.physical_name, len(position)))
-    body = _select(contract, columns, version)
+    types = _types(connection, contract, version)
+    body = _select(contract, columns, version, types)
     try:
         with connection.transaction():
             connection.execute(sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(view, body))
     except errors.InvalidTableDefinition:
-        _replace(connection, view, _select(contract, table.columns, version), f"{schema}.{table.physical_name}")
-    for statement in _surroundings(view, table, readers):
+        _replace(connection, view, _select(contract, table.columns, version, types), f"{schema}.{table.physical_name}")
+    for statement in _surroundings(view, table, _existing(connection, readers)):
         connection.execute(statement)
 
 
@@ -62,20 +66,41 @@ def _replace(connection: Connection, view: sql.Identifier, body: sql.Composed, n
     connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(view, body))
 
 
-def _select(contract: Contract, columns: Sequence[Column], version: str) -> sql.Composed:
-    selected = sql.SQL(", ").join(_column(contract, column) for column in columns)
+def _types(connection: Connection, contract: Contract, version: str) -> dict[str, str]:
+    """Column to type, as the version holds it."""
+    source = sql.Identifier(naming.data_schema(contract.product_id), version).as_string(connection)
+    rows = connection.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0", (source,)
+    )
+    return {str(name): str(kind) for name, kind in rows}
+
+
+def _existing(connection: Connection, roles: Sequence[str]) -> list[str]:
+    """The roles that exist: a consumer whose files came before its ``apply`` must not keep the producer from publishing."""
+    known = {str(row[0]) for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(roles),))}
+    missing = [role for role in roles if role not in known]
+    if missing:
+        _log.warning("no grant to roles that do not exist yet: %s; run ./mesh apply", ", ".join(missing))
+    return [role for role in roles if role in known]
+
+
+def _select(contract: Contract, columns: Sequence[Column], version: str, types: Mapping[str, str]) -> sql.Composed:
+    selected = sql.SQL(", ").join(_column(contract, column, types.get(column.physical_name)) for column in columns)
     source = sql.Identifier(naming.data_schema(contract.product_id), version)
     return sql.SQL("SELECT {} FROM {} AS v").format(selected, source)
 
 
-def _column(contract: Contract, column: Column) -> sql.Composed:
+def _column(contract: Contract, column: Column, kind: str | None) -> sql.Composed:
     name = sql.Identifier(column.physical_name)
     if not column.personal:
         return sql.SQL("v.{}").format(name)
     # The role is asked once a query, as an init plan, not once a row.
-    return sql.SQL("CASE WHEN (SELECT pg_has_role(current_user, {pii}, 'MEMBER') OR pg_has_role(current_user, {owner}, 'MEMBER')) THEN v.{name} END AS {name}").format(
-        pii=sql.Literal(naming.pii_reader_role(contract.product_id)), owner=sql.Literal(naming.owner_role(contract.domain)), name=name
-    )
+    masked = sql.SQL(
+        "CASE WHEN (SELECT pg_has_role(current_user, {pii}, 'MEMBER') OR pg_has_role(current_user, {owner}, 'MEMBER')) THEN v.{name} END"
+    ).format(pii=sql.Literal(naming.pii_reader_role(contract.product_id)), owner=sql.Literal(naming.owner_role(contract.domain)), name=name)
+    if kind is not None:  # CASE forgets lengths and scales, and a view's column must keep its type when it becomes personal
+        masked = sql.SQL("CAST({} AS {})").format(masked, sql.SQL(kind))  # pyright: ignore[reportArgumentType]  # Postgres' own text
+    return sql.SQL("{} AS {}").format(masked, name)
 
 
 def _surroundings(view: sql.Identifier, table: Table, readers: Sequence[str]) -> Iterator[sql.Composed]:

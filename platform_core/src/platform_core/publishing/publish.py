@@ -7,7 +7,6 @@ and a candidate that the next attempt picks up.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,16 +15,15 @@ from psycopg.types.json import Jsonb
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Contract
-from platform_core.publishing import port_view, retention
-from platform_core.publishing.errors import PublishingError
-from platform_core.publishing.seal import Sealed, seal
+from platform_core.publishing import retention
+from platform_core.publishing.seal import seal
+from platform_core.publishing.switch import serve, switch
 from platform_core.quality import AuditReport, RuleResult
 from platform_core.warehouse import Warehouse
 
 Relations = Mapping[str, tuple[str, str]]
 Audit = Callable[[Relations], AuditReport]
 Announce = Callable[[Connection, "Outcome"], None]
-_SWITCH_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,21 @@ def publish(
             tuple(report.results),
             sealed.versions,
         )
+
+        def decide() -> None:
+            _record(connection, contract, outcome)
+            if outcome.published:
+                serve(connection, contract, sealed.publication)
+                if announce is not None:
+                    announce(connection, outcome)
+
         if outcome.published:
-            _switch(connection, contract, readers, sealed, outcome, announce)
-            with contextlib.suppress(errors.LockNotAvailable), connection.transaction():
-                retention.prune(connection, contract)  # a reader is in the way: the next publication tries again
+            switch(connection, contract, readers, sealed.versions, decide)
         else:
             with connection.transaction():
-                _record(connection, contract, outcome)
+                decide()
+        with contextlib.suppress(errors.LockNotAvailable), connection.transaction():
+            retention.prune(connection, contract)  # a reader is in the way: the next publication tries again
     return outcome
 
 
@@ -114,45 +120,6 @@ def _alone(connection: Connection, contract_id: str) -> Iterator[None]:
     finally:
         if not connection.broken:
             connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"mesh port {contract_id}",))
-
-
-def _switch(
-    connection: Connection, contract: Contract, readers: tuple[str, ...], sealed: Sealed, outcome: Outcome, announce: Announce | None
-) -> None:
-    """Points every view of the port at the sealed version, in one transaction.
-
-    The views must be locked for an instant. A long query of a reader would make us wait, and everybody who comes after us wait
-    behind us; so we give up after half a second, let them pass, and try again.
-    """
-    deadline = time.monotonic() + _SWITCH_SECONDS
-    while True:
-        try:
-            with connection.transaction():
-                connection.execute("SET LOCAL lock_timeout = '500ms'")
-                for table in contract.tables:
-                    port_view.point(connection, contract, table, sealed.versions[table.physical_name], readers)
-                _record(connection, contract, outcome)
-                serve(connection, contract, sealed.publication)
-                if announce is not None:
-                    announce(connection, outcome)
-            return
-        except errors.LockNotAvailable as error:
-            if time.monotonic() > deadline:
-                raise PublishingError(
-                    f"readers have held the port for {_SWITCH_SECONDS:.0f} s",
-                    where=contract.id,
-                    remedy="look for a long transaction in pg_stat_activity; the next attempt goes on from here",
-                ) from error
-            time.sleep(0.05)  # readers that queued behind us go first
-
-
-def serve(connection: Connection, contract: Contract, publication: str) -> None:
-    """Records which publication the port serves."""
-    connection.execute(
-        """INSERT INTO mesh.ports (contract_id, domain, publication) VALUES (%s, %s, %s)
-           ON CONFLICT (contract_id) DO UPDATE SET publication = excluded.publication, served_since = clock_timestamp()""",
-        (contract.id, contract.domain, publication),
-    )
 
 
 def _record(connection: Connection, contract: Contract, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Old versions go once enough newer ones stand; what a port serves, or a build view still shows, always stays."""
+"""Old versions go once enough newer ones stand; what a port serves, or a build view or foreign key still needs, always stays."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def prune(connection: Connection, contract: Contract, kept: int = KEPT) -> tuple
         SELECT known.version FROM known JOIN pg_class AS c ON c.relname = known.version AND c.relnamespace = to_regnamespace(%(data)s)
         WHERE NOT EXISTS (SELECT FROM kept, jsonb_each(kept.tables) AS t WHERE t.value ->> 'version' = known.version)
           AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refobjid = c.oid AND d.classid = 'pg_rewrite'::regclass)
+          AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.confrelid = c.oid AND k.conrelid <> c.oid)
         ORDER BY 1
         """,
         {"contract": contract.id, "kept": kept, "data": sql.Identifier(data).as_string(connection)},

@@ -5,9 +5,9 @@ from __future__ import annotations
 from psycopg import errors
 
 from platform_core.contracts.model import Contract
-from platform_core.publishing import history, port_view
+from platform_core.publishing import history
 from platform_core.publishing.errors import PublishingError
-from platform_core.publishing.publish import serve
+from platform_core.publishing.switch import serve, switch
 from platform_core.warehouse import Warehouse
 
 
@@ -24,9 +24,9 @@ def rollback(warehouse: Warehouse, contract: Contract, readers: tuple[str, ...],
         The publication that is served now.
 
     Raises:
-        PublishingError: There is no such publication, or its data is gone, or its shape is not the contract's.
+        PublishingError: There is no such publication, or its data is gone, or its shape is not the contract's, or readers hold the port.
     """
-    with warehouse.connect_domain(contract.domain) as connection:
+    with warehouse.connect_domain(contract.domain, autocommit=True) as connection:
         published = [row for row in history.publications(connection, contract.id, limit=1000) if row.state == "published"]
         current = next((row.publication for row in published if row.served), "")
         target = next((row for row in published if (row.publication == to if to else row.publication < current)), None)
@@ -35,15 +35,14 @@ def rollback(warehouse: Warehouse, contract: Contract, readers: tuple[str, ...],
             raise PublishingError(
                 f"there is no publication {to or 'before the served one'}", where=contract.id, remedy=f"choose one of: {known}"
             )
-        connection.execute("SET LOCAL lock_timeout = '10s'")
+        chosen = target.publication
         try:
-            for table in contract.tables:
-                port_view.point(connection, contract, table, target.tables[table.physical_name]["version"], readers)
+            versions = {table.physical_name: str(target.tables[table.physical_name]["version"]) for table in contract.tables}
+            switch(connection, contract, readers, versions, lambda: serve(connection, contract, chosen))
         except (errors.UndefinedTable, errors.UndefinedColumn, KeyError) as error:
             raise PublishingError(
                 f"the data of {target.publication} is gone or has another shape than version {contract.version} promises",
                 where=contract.id,
                 remedy="choose a newer publication, or rebuild",
             ) from error
-        serve(connection, contract, target.publication)
     return target.publication

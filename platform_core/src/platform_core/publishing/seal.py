@@ -76,7 +76,7 @@ def new_publication() -> str:
 def _seal_table(connection: Connection, contract: Contract, table: Table, publication: str, copied: bool) -> str:
     schema, data = naming.build_schema(contract.domain), naming.data_schema(contract.product_id)
     row = connection.execute(
-        """SELECT c.relkind::text, obj_description(c.oid, 'pg_class') FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        """SELECT c.relkind::text, obj_description(c.oid, 'pg_class'), c.oid, c.relpersistence = 'u' FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
            WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')""",
         (schema, table.model),
     ).fetchone()
@@ -94,6 +94,9 @@ def _seal_table(connection: Connection, contract: Contract, table: Table, public
     version = naming.version_table(table.physical_name, publication)
     target = sql.Identifier(data, version)
     if kind == "r" and not copied:
+        if row[3]:  # Postgres empties an unlogged table after a crash; this one is for readers, so its rows are written anew
+            connection.execute(sql.SQL("ALTER TABLE {} SET LOGGED").format(source))
+        _rename_what_moves_along(connection, schema, int(row[2]), publication)
         connection.execute(sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(source, sql.Identifier(data)))
         connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier(data, table.model), sql.Identifier(version)))
         connection.execute(sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(source, target))
@@ -101,3 +104,19 @@ def _seal_table(connection: Connection, contract: Contract, table: Table, public
     else:
         connection.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(target, source))
     return version
+
+
+def _rename_what_moves_along(connection: Connection, schema: str, table: int, publication: str) -> None:
+    """Gives indexes and sequences of a table names of their own: former versions in the data schema have the same ones."""
+    rows = connection.execute(
+        """SELECT relname FROM pg_class WHERE relkind IN ('i', 'S') AND oid IN (
+               SELECT indexrelid FROM pg_index WHERE indrelid = %(table)s
+               UNION ALL
+               SELECT objid FROM pg_depend WHERE refobjid = %(table)s AND deptype IN ('a', 'i')
+                   AND classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass)
+           ORDER BY 1""",
+        {"table": table},
+    ).fetchall()
+    for number, (name,) in enumerate(rows, 1):
+        unique = sql.Identifier(naming.version_table(f"{number}_{name}", publication))
+        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier(schema, str(name)), unique))

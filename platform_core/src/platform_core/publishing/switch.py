@@ -1,0 +1,61 @@
+"""The moment at which a port shows another version, for a publication and for a rollback alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from psycopg import Connection, errors
+
+from platform_core.contracts.model import Contract
+from platform_core.publishing import port_view
+from platform_core.publishing.errors import PublishingError
+
+_SWITCH_SECONDS = 120.0
+
+
+def switch(
+    connection: Connection, contract: Contract, readers: Sequence[str], versions: Mapping[str, str], first: Callable[[], None]
+) -> None:
+    """Points every view of the port at these versions, in one transaction with what ``first`` does.
+
+    The views must be locked for an instant, so everything else is done before. A long query of a reader would make us wait, and
+    everybody who comes after us wait behind us; so we give up after half a second, let them pass, and try again.
+
+    Args:
+        connection: As the domain's owner.
+        contract: The port.
+        readers: Roles that may read it.
+        versions: Port table to the relation in the product's data schema.
+        first: Records what belongs to the switch (what is served, what is announced).
+
+    Raises:
+        PublishingError: Readers hold the port for too long, or views of consumers forbid the new shape.
+    """
+    deadline = time.monotonic() + _SWITCH_SECONDS
+    with connection.transaction():
+        first()
+        while True:
+            try:
+                with connection.transaction():  # a savepoint: giving up frees the views and keeps the rest
+                    connection.execute("SET LOCAL lock_timeout = '500ms'")
+                    for table in contract.tables:
+                        port_view.point(connection, contract, table, versions[table.physical_name], readers)
+                return
+            except errors.LockNotAvailable as error:
+                if time.monotonic() > deadline:
+                    raise PublishingError(
+                        f"readers have held the port for {_SWITCH_SECONDS:.0f} s",
+                        where=contract.id,
+                        remedy="look for a long transaction in pg_stat_activity; the next attempt goes on from here",
+                    ) from error
+                time.sleep(0.05)  # readers that queued behind us go first
+
+
+def serve(connection: Connection, contract: Contract, publication: str) -> None:
+    """Records which publication the port serves."""
+    connection.execute(
+        """INSERT INTO mesh.ports (contract_id, domain, publication) VALUES (%s, %s, %s)
+           ON CONFLICT (contract_id) DO UPDATE SET publication = excluded.publication, served_since = clock_timestamp()""",
+        (contract.id, contract.domain, publication),
+    )

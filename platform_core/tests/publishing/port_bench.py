@@ -1,0 +1,154 @@
+"""A port of two tables with a stand-in audit: what is tested here is what happens around the audit, and to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+
+from platform_core.contracts import Column, Contract, DataProduct, InputPort, Location, Mesh, OutputPort, Rule, Table
+from platform_core.publishing import Outcome, publish
+from platform_core.publishing.publish import Announce, Relations
+from platform_core.quality import AuditReport, RuleResult
+from platform_core.warehouse import Warehouse, apply, readers
+
+DOMAINS = ("customer", "inventory", "sales", "marketing")
+FILE = Path("contracts/orders.odcs.yaml")
+ORDERS = {"number": "integer", "email": "text"}
+LINES = {"number": "integer", "line": "integer"}
+
+
+def column(name: str, kind: str, *, personal: bool = False, at: int = 10) -> Column:
+    """A column of a contract."""
+    classification = "restricted" if personal else None
+    return Column(name, name, None, kind, f"What {name} is.", False, False, False, -1, classification, (), None, (), Location(FILE, at))
+
+
+def table(name: str, columns: Mapping[str, str], *, personal: tuple[str, ...] = ("email",), incremental: bool = False) -> Table:
+    """A table of a contract; its candidate bears its name."""
+    made = tuple(column(key, kind, personal=key in personal) for key, kind in columns.items())
+    return Table(name, name, f"The table {name}.", None, None, made, (), (), name, incremental, Location(FILE, 5))
+
+
+def contract(*tables: Table, product: str = "sales.orders") -> Contract:
+    """A contract of these tables."""
+    domain, port = product.split(".")
+    return Contract(
+        f"{product}.{port}", port, "1.0.0", "active", domain, product, None, None, None, tables, (), (), None, (), (), (), FILE, {}, ()
+    )
+
+
+def product(promise: Contract, *inputs: InputPort) -> DataProduct:
+    """The product that offers a contract."""
+    port = OutputPort(promise.port, promise.id, promise.version, None, promise)
+    domain, name = promise.product_id.split(".")
+    return DataProduct(
+        promise.product_id, domain, name, name, "1.0.0", "active", None, None, None, None, (), inputs, (port,), f"{domain}-data", (), (), FILE
+    )
+
+
+def reads(contract_id: str, *, personal_data: bool = False) -> InputPort:
+    """An input port."""
+    return InputPort("input", contract_id, "1.0.0", None, personal_data, Location(FILE, 1))
+
+
+def mesh(*products: DataProduct) -> Mesh:
+    """A mesh of the four domains with these products."""
+    return Mesh(DOMAINS, {item.id: item for item in products}, {item.outputs[0].contract.id: item.outputs[0].contract for item in products}, ())
+
+
+def passes(rule: str = "orders__kept", *, passed: bool = True, severity: Any = "error", line: int = 42) -> RuleResult:
+    """The result of a rule that stands at ``line`` of the contract."""
+    made = Rule(rule, "sql", "orders", None, {}, severity, "validity", None, Location(FILE, line))
+    return RuleResult(made, passed, "0 of 1 rows" if passed else "1 of 1 rows", "0 rows", sample_query=None if passed else "SELECT 1")
+
+
+@dataclass
+class Port:
+    """``sales.orders.orders``, read by marketing (masked) and inventory (personal data in clear)."""
+
+    warehouse: Warehouse
+    contract: Contract
+    mesh: Mesh
+    seen: list[Relations] = field(default_factory=list[Relations])
+
+    def build(self, number: int, *, rows: int = 3, tables: Mapping[str, str] | None = None) -> None:
+        """Builds the candidates as dbt does: a new table takes the place of whatever bears the name. Every row carries ``number``."""
+        with self.warehouse.connect_domain("sales") as connection:
+            for item in self.contract.tables:
+                self._drop(connection, item.model)
+                values = {"number": f"{number}", "email": "'a' || g || '@example.com'"}
+                made = (tables or {}).get(item.physical_name) or ", ".join(
+                    f"({values.get(part.physical_name, 'g')})::{part.physical_type} AS {part.physical_name}" for part in item.columns
+                )
+                statement = f"CREATE TABLE sales_build.{item.model} AS SELECT {made} FROM generate_series(1, {rows}) AS g"
+                connection.execute(statement.encode())
+
+    def _drop(self, connection: Any, model: str) -> None:
+        row = connection.execute("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (f"sales_build.{model}",)).fetchone()
+        if row:
+            word = sql.SQL("VIEW" if row[0] == "v" else "TABLE")
+            connection.execute(sql.SQL("DROP {} {} CASCADE").format(word, sql.Identifier("sales_build", model)))
+
+    def audit(self, *results: RuleResult, then: Callable[[], None] = lambda: None) -> Callable[[Relations], AuditReport]:
+        """An audit with these results, which counts the rows it is given."""
+
+        def run(relations: Relations) -> AuditReport:
+            self.seen.append(relations)
+            with self.warehouse.connect_domain("sales", autocommit=True) as connection:
+                rows = {
+                    name: int(connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*relation))).fetchone()[0])  # type: ignore[index]
+                    for name, relation in relations.items()
+                }
+            then()
+            return AuditReport(results or (passes(),), rows)
+
+        return run
+
+    def publish(self, *results: RuleResult, announce: Announce | None = None, contract: Contract | None = None, **options: Any) -> Outcome:
+        """Publishes what was built."""
+        wanted = contract or self.contract
+        copied = frozenset(item.model for item in wanted.tables if item.incremental)
+        options = {"code_version": "c0de", "copied": copied, **options}
+        return publish(self.warehouse, wanted, readers(self.mesh, self.contract), self.audit(*results), announce=announce, **options)
+
+    def change(self, *tables: Table) -> None:
+        """Changes the contract of the port, as an edit of its file does."""
+        self.contract = replace(self.contract, tables=tables)
+        others = [item for item in self.mesh.products.values() if item.id != "sales.orders"]
+        self.mesh = mesh(product(self.contract), *others)
+
+    def read(self, query: str, *, domain: str = "marketing") -> list[tuple[Any, ...]]:
+        """Rows, as a domain's job sees them."""
+        with self.warehouse.connect_domain(domain, autocommit=True) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def numbers(self) -> set[int]:
+        """The publication numbers that the port shows, over both tables."""
+        return {row[0] for row in self.read("SELECT number FROM sales_orders.orders UNION ALL SELECT number FROM sales_orders.lines")}
+
+    def admin(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows, as the platform sees them."""
+        with self.warehouse.connect_platform(autocommit=True) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def versions(self) -> set[str]:
+        """The version tables that exist."""
+        return {
+            str(row[0])
+            for row in self.admin("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'sales_orders_data'::regnamespace")
+        }
+
+
+
+def open_port(warehouse: Warehouse) -> Port:
+    """The port, with schemas and roles applied and nothing built yet."""
+    promise = contract(table("orders", ORDERS), table("lines", LINES))
+    segments = contract(table("segments", {"number": "integer"}), product="marketing.segments")
+    stock = contract(table("stock", {"number": "integer"}), product="inventory.stock")
+    whole = mesh(product(promise), product(segments, reads(promise.id)), product(stock, reads(promise.id, personal_data=True)))
+    apply(warehouse, whole)
+    return Port(warehouse, promise, whole)
