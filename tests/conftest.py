@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from platform_core.settings import Settings
@@ -70,6 +71,14 @@ class Platform:
         path = self.home / "logs" / "dagster.log"
         lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
         return "\n".join(line for line in lines if "ERROR" in line or "Error" in line)[-4000:]
+
+    def owns(self, process: psutil.Process) -> bool:
+        """Whether a process belongs to it: Dagster's by their mark, Postgres by its folder."""
+        try:
+            marked = process.environ().get("MESH_STACK") == str(self.home)
+            return process.pid != os.getpid() and (marked or str(self.home / "postgres") in " ".join(process.cmdline()))
+        except psutil.Error:
+            return False
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query gives, as the platform."""
@@ -163,14 +172,8 @@ def _kill_halfway(platform: Platform) -> None:
     assert process.poll() is None, f"mesh up ended before it could be killed: {process.returncode}\n{platform.log()}"
     process.kill()
     process.wait()
-    import psutil
-
     for candidate in psutil.process_iter():
-        try:
-            ours = candidate.environ().get("MESH_STACK") == str(platform.home) or str(platform.home) in " ".join(candidate.cmdline())
-        except psutil.Error:
-            continue
-        if ours and candidate.pid != os.getpid():
+        if platform.owns(candidate):
             candidate.kill()
 
 

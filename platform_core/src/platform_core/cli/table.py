@@ -42,7 +42,6 @@ def _port(table: str, contract_id: str, publication: Publication | None, checks:
     return {
         "table": table,
         "relation": f"{naming.port_schema(contract_id.rpartition('.')[0])}.{table}",
-        "contract": contract_id,
         "rows": publication.tables[table].get("rows") if publication and table in publication.tables else None,
         "publication": publication.publication if publication else None,
         "published_at": served_at.astimezone(UTC).isoformat() if served_at else None,

@@ -14,7 +14,7 @@ from platform_core.publishing.errors import PublishingError
 _log = logging.getLogger(__name__)
 
 
-def point(connection: Connection, contract: Contract, table: Table, version: str, readers: Sequence[str]) -> None:
+def point(connection: Connection, contract: Contract, table: Table, publication: str, version: str, readers: Sequence[str]) -> None:
     """Points the port view of ``table`` at ``version``, in the caller's transaction.
 
     Columns keep the order that readers know; new ones come last. A column that is gone or has another type needs a new view,
@@ -24,7 +24,8 @@ def point(connection: Connection, contract: Contract, table: Table, version: str
         connection: As the domain's owner.
         contract: The port.
         table: One of its tables.
-        version: Relation in the product's data schema.
+        publication: What is to be shown.
+        version: Its relation in the product's data schema.
         readers: Roles that may select; one that does not exist yet gets its grant when it is applied.
 
     Raises:
@@ -43,12 +44,12 @@ def point(connection: Connection, contract: Contract, table: Table, version: str
     position = {name: at for at, name in enumerate(existing)}
     columns = sorted(table.columns, key=lambda column: position.get(column.physical_name, len(position)))
     types = _types(connection, contract, version)
-    body = _select(contract, columns, version, types)
+    body = _select(contract, columns, publication, version, types)
     try:
         with connection.transaction():
             connection.execute(sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(view, body))
     except errors.InvalidTableDefinition:
-        _replace(connection, view, _select(contract, table.columns, version, types), f"{schema}.{table.physical_name}")
+        _replace(connection, view, _select(contract, table.columns, publication, version, types), f"{schema}.{table.physical_name}")
     for statement in _surroundings(view, table, _existing(connection, readers)):
         connection.execute(statement)
 
@@ -84,10 +85,19 @@ def _existing(connection: Connection, roles: Sequence[str]) -> list[str]:
     return [role for role in roles if role in known]
 
 
-def _select(contract: Contract, columns: Sequence[Column], version: str, types: Mapping[str, str]) -> sql.Composed:
-    selected = sql.SQL(", ").join(_column(contract, column, types.get(column.physical_name)) for column in columns)
-    source = sql.Identifier(naming.data_schema(contract.product_id), version)
-    return sql.SQL("SELECT {} FROM {} AS v").format(selected, source)
+def _select(contract: Contract, columns: Sequence[Column], publication: str, version: str, types: Mapping[str, str]) -> sql.Composed:
+    # A transaction in REPEATABLE READ keeps its first snapshot, but Postgres shows it the newest view: a version that was sealed
+    # later would look empty. It gets a serialization failure instead. Asked once a query, as an init plan.
+    return sql.SQL(
+        """SELECT {columns} FROM {source} AS v WHERE (SELECT CASE WHEN EXISTS (
+               SELECT FROM mesh.publications AS p WHERE p.contract_id = {contract} AND p.publication = {publication}
+           ) THEN true ELSE mesh.published_later() END)"""
+    ).format(
+        columns=sql.SQL(", ").join(_column(contract, column, types.get(column.physical_name)) for column in columns),
+        source=sql.Identifier(naming.data_schema(contract.product_id), version),
+        contract=sql.Literal(contract.id),
+        publication=sql.Literal(publication),
+    )
 
 
 def _column(contract: Contract, column: Column, kind: str | None) -> sql.Composed:

@@ -102,7 +102,7 @@ def publish(
                     announce(connection, outcome)
 
         if outcome.published:
-            switch(connection, contract, readers, sealed.versions, decide)
+            switch(connection, contract, readers, sealed.publication, sealed.versions, decide)
         else:
             with connection.transaction():
                 decide()

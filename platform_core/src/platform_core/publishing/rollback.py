@@ -38,7 +38,7 @@ def rollback(warehouse: Warehouse, contract: Contract, readers: tuple[str, ...],
         chosen = target.publication
         try:
             versions = {table.physical_name: str(target.tables[table.physical_name]["version"]) for table in contract.tables}
-            switch(connection, contract, readers, versions, lambda: serve(connection, contract, chosen))
+            switch(connection, contract, readers, chosen, versions, lambda: serve(connection, contract, chosen))
         except (errors.UndefinedTable, errors.UndefinedColumn, KeyError) as error:
             raise PublishingError(
                 f"the data of {target.publication} is gone or has another shape than version {contract.version} promises",

@@ -42,3 +42,13 @@ CREATE TABLE IF NOT EXISTS mesh.check_results (
     PRIMARY KEY (contract_id, publication, rule),
     FOREIGN KEY (contract_id, publication) REFERENCES mesh.publications ON DELETE CASCADE
 );
+
+-- What a port view answers to a transaction whose snapshot is older than the publication that the view shows.
+CREATE OR REPLACE FUNCTION mesh.published_later() RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$
+BEGIN
+    RAISE EXCEPTION 'the port was published after this transaction took its snapshot'
+        USING ERRCODE = 'serialization_failure', HINT = 'Begin the transaction again.';
+END
+$$;

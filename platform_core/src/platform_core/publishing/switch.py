@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from psycopg import Connection, errors
+from psycopg import Connection, errors, sql
 
-from platform_core.contracts.model import Contract
+from platform_core.contracts import naming
+from platform_core.contracts.model import Contract, Table
 from platform_core.publishing import port_view
 from platform_core.publishing.errors import PublishingError
 
@@ -15,17 +16,26 @@ _SWITCH_SECONDS = 120.0
 
 
 def switch(
-    connection: Connection, contract: Contract, readers: Sequence[str], versions: Mapping[str, str], first: Callable[[], None]
+    connection: Connection,
+    contract: Contract,
+    readers: Sequence[str],
+    publication: str,
+    versions: Mapping[str, str],
+    first: Callable[[], None],
 ) -> None:
-    """Points every view of the port at these versions, in one transaction with what ``first`` does.
+    """Points every view of the port at a publication's versions, in one transaction with what ``first`` does.
 
     The views must be locked for an instant, so everything else is done before. A long query of a reader would make us wait, and
     everybody who comes after us wait behind us; so we give up after half a second, let them pass, and try again.
+
+    Readers lock the views of a port in any order, we need them all. With one in hand, a reader may be waiting for it while it
+    holds the next; there we give up almost at once, and begin the next attempt with another view.
 
     Args:
         connection: As the domain's owner.
         contract: The port.
         readers: Roles that may read it.
+        publication: What is to be served.
         versions: Port table to the relation in the product's data schema.
         first: Records what belongs to the switch (what is served, what is announced).
 
@@ -33,14 +43,15 @@ def switch(
         PublishingError: Readers hold the port for too long, or views of consumers forbid the new shape.
     """
     deadline = time.monotonic() + _SWITCH_SECONDS
+    tables = list(contract.tables)
     with connection.transaction():
         first()
         while True:
             try:
                 with connection.transaction():  # a savepoint: giving up frees the views and keeps the rest
-                    connection.execute("SET LOCAL lock_timeout = '500ms'")
+                    _lock(connection, contract, tables)
                     for table in contract.tables:
-                        port_view.point(connection, contract, table, versions[table.physical_name], readers)
+                        port_view.point(connection, contract, table, publication, versions[table.physical_name], readers)
                 return
             except errors.LockNotAvailable as error:
                 if time.monotonic() > deadline:
@@ -49,7 +60,20 @@ def switch(
                         where=contract.id,
                         remedy="look for a long transaction in pg_stat_activity; the next attempt goes on from here",
                     ) from error
-                time.sleep(0.05)  # readers that queued behind us go first
+                tables = tables[1:] + tables[:1]
+                time.sleep(0.02)  # readers that queued behind us go first
+
+
+def _lock(connection: Connection, contract: Contract, tables: Sequence[Table]) -> None:
+    """Takes every view of the port, in one round trip. ``LOCK`` would take what the views show as well, so an empty change does it."""
+    schema = naming.port_schema(contract.product_id)
+    steps = [
+        sql.SQL("SET LOCAL lock_timeout = {}; ALTER VIEW IF EXISTS {} OWNER TO CURRENT_USER").format(
+            sql.Literal("10ms" if number else "500ms"), sql.Identifier(schema, table.physical_name)
+        )
+        for number, table in enumerate(tables)
+    ]
+    connection.execute(sql.SQL("; ").join(steps))
 
 
 def serve(connection: Connection, contract: Contract, publication: str) -> None:

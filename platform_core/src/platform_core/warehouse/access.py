@@ -30,6 +30,7 @@ class Access:
         usage: ``(schema, grantee)`` of the privilege USAGE.
         reads: ``(schema, relation, grantee)`` of the privilege SELECT.
         relations: Relations that exist in port schemas, ``(schema, relation)``.
+        extra: Privileges that no file can ask for, ``(privilege, schema, relation or "", grantee)``.
     """
 
     roles: Mapping[str, bool] = field(default_factory=dict[str, bool])
@@ -38,6 +39,7 @@ class Access:
     usage: frozenset[tuple[str, str]] = frozenset()
     reads: frozenset[tuple[str, str, str]] = frozenset()
     relations: frozenset[tuple[str, str]] = frozenset()
+    extra: frozenset[tuple[str, str, str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,10 @@ def observe(connection: Connection, wanted: Access) -> Access:
         names,
     )
     spaces = _rows(connection, "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname = ANY(%s)", schemas)
-    usage = _rows(
+    spaces_acl = _rows(
         connection,
-        """SELECT n.nspname, g.rolname FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
-           JOIN pg_roles AS g ON g.oid = a.grantee
-           WHERE a.privilege_type = 'USAGE' AND a.grantee <> n.nspowner AND n.nspname = ANY(%s)""",
+        """SELECT n.nspname, coalesce(g.rolname, 'PUBLIC'), a.privilege_type FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
+           LEFT JOIN pg_roles AS g ON g.oid = a.grantee WHERE a.grantee <> n.nspowner AND n.nspname = ANY(%s)""",
         schemas,
     )
     ports = sorted({schema for schema, _ in wanted.usage})
@@ -113,20 +114,25 @@ def observe(connection: Connection, wanted: Access) -> Access:
         "SELECT n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'v' AND n.nspname = ANY(%s)",
         ports,
     )
-    reads = _rows(
+    relations_acl = _rows(
         connection,
-        """SELECT n.nspname, c.relname, g.rolname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-           CROSS JOIN LATERAL aclexplode(c.relacl) AS a JOIN pg_roles AS g ON g.oid = a.grantee
-           WHERE a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND n.nspname = ANY(%s)""",
+        """SELECT n.nspname, c.relname, coalesce(g.rolname, 'PUBLIC'), a.privilege_type
+           FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+           LEFT JOIN pg_roles AS g ON g.oid = a.grantee WHERE a.grantee <> c.relowner AND n.nspname = ANY(%s)""",
         ports,
     )
+    usage = {(str(schema), str(role)) for schema, role, privilege in spaces_acl if privilege == "USAGE"}
+    reads = {(str(schema), str(relation), str(role)) for schema, relation, role, privilege in relations_acl if privilege == "SELECT"}
+    extra = {(str(privilege), str(schema), "", str(role)) for schema, role, privilege in spaces_acl if privilege != "USAGE"}
+    extra |= {(str(privilege), str(schema), str(name), str(role)) for schema, name, role, privilege in relations_acl if privilege != "SELECT"}
     return Access(
         {str(name): bool(login) for name, login in roles},
         frozenset((str(role), str(member)) for role, member in members),
         {str(name): str(owner).strip('"') for name, owner in spaces},
-        frozenset((str(schema), str(role)) for schema, role in usage),
-        frozenset((str(schema), str(relation), str(role)) for schema, relation, role in reads),
+        frozenset(usage),
+        frozenset(reads),
         frozenset((str(schema), str(relation)) for schema, relation in relations),
+        frozenset(extra),
     )
 
 
@@ -167,14 +173,28 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
     for schema, role in sorted(wanted.usage - found.usage):
         yield Change("grant", f"usage on schema {schema} to {role}", sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name(schema), name(role)))
     for schema, role in sorted(found.usage - wanted.usage):
-        yield Change("revoke", f"usage on schema {schema} from {role}", sql.SQL("REVOKE ALL ON SCHEMA {} FROM {}").format(name(schema), name(role)))
+        yield Change("revoke", f"usage on schema {schema} from {role}", sql.SQL("REVOKE ALL ON SCHEMA {} FROM {} CASCADE").format(name(schema), _grantee(role)))
     for schema, relation, role in sorted(wanted.reads - found.reads):
         if (schema, relation) in found.relations:
             target = name(schema, relation)
             yield Change("grant", f"select on {schema}.{relation} to {role}", sql.SQL("GRANT SELECT ON {} TO {}").format(target, name(role)))
     for schema, relation, role in sorted(found.reads - wanted.reads):
         target = name(schema, relation)
-        yield Change("revoke", f"select on {schema}.{relation} from {role}", sql.SQL("REVOKE ALL ON {} FROM {}").format(target, name(role)))
+        yield Change("revoke", f"select on {schema}.{relation} from {role}", sql.SQL("REVOKE ALL ON {} FROM {} CASCADE").format(target, _grantee(role)))
+    for privilege, schema, relation, role in sorted(found.extra):
+        target = name(schema, relation) if relation else sql.SQL("SCHEMA {}").format(name(schema))
+        shown = f"{schema}.{relation}" if relation else f"schema {schema}"
+        revoke = sql.SQL("REVOKE {} ON {} FROM {} CASCADE").format(_keyword(privilege), target, _grantee(role))
+        yield Change("revoke", f"{privilege.lower()} on {shown} from {role}", revoke)
+
+
+def _grantee(role: str) -> sql.Composable:
+    return sql.SQL("PUBLIC") if role == "PUBLIC" else sql.Identifier(role)
+
+
+def _keyword(privilege: str) -> sql.SQL:
+    """A privilege's name, which comes from Postgres itself."""
+    return sql.SQL(privilege)  # pyright: ignore[reportArgumentType]
 
 
 def _rows(connection: Connection, query: str, names: list[str]) -> list[tuple[Any, ...]]:

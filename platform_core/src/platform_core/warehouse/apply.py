@@ -58,7 +58,7 @@ def prepare_databases(warehouse: Warehouse) -> None:
                 except errors.DuplicateDatabase:  # another process was first: CREATE DATABASE takes no transaction, so no lock
                     continue
             # The warehouse's job roles have no business in Dagster's database, and the other way round.
-            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
 
 
 def schema_files() -> list[Path]:

@@ -14,7 +14,14 @@ from platform_core.settings import Settings
 from platform_core.warehouse.embedded import EmbeddedPostgres
 from platform_core.warehouse.errors import WarehouseError
 
-_ENVIRONMENT = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "passfile": "PGPASSFILE", "sslmode": "PGSSLMODE"}
+_ENVIRONMENT = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "dbname": "PGDATABASE",
+    "passfile": "PGPASSFILE",
+    "sslmode": "PGSSLMODE",
+    "require_auth": "PGREQUIREAUTH",
+}
 
 
 @dataclass(frozen=True)

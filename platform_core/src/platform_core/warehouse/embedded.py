@@ -26,6 +26,7 @@ from platform_core.warehouse.errors import WarehouseError
 
 HOST = "127.0.0.1"
 _START_SECONDS = 60.0
+_RETRY_SECONDS = 15.0
 _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -77,8 +78,11 @@ class EmbeddedPostgres:
             ) from error
 
     def conninfo(self) -> dict[str, str]:
-        """libpq parameters of the server, without a user."""
-        return {"host": HOST, "port": str(self.port), "passfile": str(self.passfile)}
+        """libpq parameters of the server, without a user.
+
+        A password is proven, never sent: while the server is down, any program may take its port and ask for it in clear.
+        """
+        return {"host": HOST, "port": str(self.port), "passfile": str(self.passfile), "require_auth": "scram-sha-256"}
 
     def running(self) -> bool:
         """Whether the server answers for its owner."""
@@ -157,7 +161,7 @@ class EmbeddedPostgres:
             given.unlink(missing_ok=True)
 
     def _launch(self, programs: binaries.Programs) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        began = time.monotonic()
         while True:
             port = self._choose_port()
             settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
@@ -169,12 +173,12 @@ class EmbeddedPostgres:
             while process.poll() is None:
                 if self.running():
                     return
-                if time.monotonic() > deadline:
+                if time.monotonic() > began + _START_SECONDS:
                     process.send_signal(signal.SIGINT)
                     raise WarehouseError("Postgres does not answer", where=str(self.log), remedy=self._log_tail())
                 time.sleep(0.05)
-            # A server killed a moment ago may still hold its lock file or shared memory: try again until the deadline.
-            if time.monotonic() > deadline - _START_SECONDS + 15:
+            # A server killed a moment ago may still hold its lock file or shared memory: try again for a while.
+            if time.monotonic() > began + _RETRY_SECONDS:
                 raise WarehouseError("Postgres does not start", where=str(self.log), remedy=self._log_tail())
             time.sleep(0.3)
 
@@ -196,7 +200,7 @@ class EmbeddedPostgres:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])
         except (OSError, ValueError, IndexError):
             return None
-        return pid if _alive(pid) and _is_postgres(pid) else None
+        return pid if _alive(pid) and _serves(pid, self.data) else None
 
     def _passwords(self) -> dict[str, str]:
         if not self.passfile.is_file():
@@ -250,8 +254,9 @@ def _alive(pid: int) -> bool:
         return Path("/proc").is_dir() is False
 
 
-def _is_postgres(pid: int) -> bool:
+def _serves(pid: int, data: Path) -> bool:
+    """Whether a process is the server of this data folder; a lock file that was left behind may name anybody's."""
     try:
-        return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return os.fsencode(data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return not Path("/proc").is_dir()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
+
+import pytest
 
 from tests.conftest import USERS, Platform
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platform
 
 
 def test_everything_is_published_although_the_first_start_was_killed(published_platform: Platform) -> None:
@@ -38,18 +41,13 @@ def test_no_row_was_lost_or_doubled_by_the_kill(published_platform: Platform) ->
 
 
 def test_a_second_up_notices_that_nothing_changed(published_platform: Platform) -> None:
-    before = published_platform.rows("SELECT contract_id, publication FROM mesh.ports ORDER BY 1")
-    began = time.monotonic()
     result = published_platform.run("up", "--no-ui", "--json")
     assert json.loads(result.stdout)["products"] == published_platform.first_up["products"]
     assert "nothing changed" in result.stderr
-    assert time.monotonic() - began < 60, "a start without work must not start Dagster"
+    log = published_platform.home / "logs" / "dagster.log"
+    size = log.stat().st_size
     published_platform.run("up", "--no-ui", "--json")
-    server_up = published_platform.run("doctor", "--json", check=False)
-    assert any(finding["name"] == "database" for finding in json.loads(server_up.stdout)["findings"])
-    published_platform_rows = published_platform.home / "postgres" / "port"
-    assert published_platform_rows.is_file()
-    assert before
+    assert log.stat().st_size == size, "a start without work must not start Dagster"
 
 
 def test_catalog_files_hold_every_product(published_platform: Platform) -> None:

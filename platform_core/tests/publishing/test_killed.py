@@ -1,0 +1,148 @@
+"""A publisher that is killed (a real SIGKILL, no cleanup) at every step: readers notice nothing, the next attempt finishes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from port_bench import Port, passes
+
+from platform_core.publishing import port_view, publications, retention, seal, served
+
+pytestmark = pytest.mark.timeout(60)
+publishing = importlib.import_module("platform_core.publishing.publish")  # the package gives the function of this name
+
+
+def _die(*_arguments: Any, **_options: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _after(function: Callable[..., Any], calls: int = 1) -> Callable[..., Any]:
+    """The function; after its n-th call the process is gone."""
+    left = calls
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        result = function(*arguments, **options)
+        left -= 1
+        if left == 0:
+            _die()
+        return result
+
+    return wrapped
+
+
+def _seal_half(port: Port) -> None:
+    seal._seal_table = _after(seal._seal_table)
+    port.publish()
+
+
+def _sealed(port: Port) -> None:
+    publishing.publish(port.warehouse, port.contract, (), _die, code_version="c0de")
+
+
+def _audited(port: Port) -> None:
+    publishing.publish(port.warehouse, port.contract, (), port.audit(then=_die), code_version="c0de")
+
+
+def _recorded(port: Port) -> None:
+    publishing._record = _after(publishing._record)
+    port.publish()
+
+
+def _announcing(port: Port) -> None:
+    port.publish(announce=_die)
+
+
+def _half_switched(port: Port) -> None:
+    port_view.point = _after(port_view.point)
+    port.publish()
+
+
+def _all_but_committed(port: Port) -> None:
+    port_view.point = _after(port_view.point, calls=2)
+    port.publish()
+
+
+def _switched(port: Port) -> None:
+    retention.prune = _die
+    port.publish()
+
+
+def _pruned(port: Port) -> None:
+    retention.prune = _after(retention.prune)
+    port.publish()
+
+
+STEPS = [_seal_half, _sealed, _audited, _recorded, _announcing, _half_switched, _all_but_committed, _switched, _pruned]
+
+
+def _killed(step: Callable[[Port], None], port: Port) -> None:
+    """Runs the step in a child, which must end by SIGKILL."""
+    child = os.fork()
+    if child == 0:
+        try:
+            step(port)
+        finally:
+            os._exit(99)  # never back into pytest
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"the publisher was not killed, it ended with {os.waitstatus_to_exitcode(status)}"
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__.strip("_"))
+def test_killed_and_tried_again(port: Port, step: Callable[[Port], None]) -> None:
+    port.build(1)
+    port.publish()
+    port.build(2)
+    candidate = port.admin("SELECT pg_relation_filenode('sales_build.orders')")
+    _killed(step, port)
+
+    after = {2} if step in {_switched, _pruned} else {1}
+    assert port.numbers() == after, "readers see a half state"
+    assert port.read("SELECT DISTINCT number FROM sales_build.orders UNION SELECT number FROM sales_build.lines", domain="sales") == [(2,)]
+    with port.warehouse.connect_platform() as connection:
+        shown = served(connection)[port.contract.id]
+    assert port.numbers() == ({1} if shown.tables["orders"]["version"] == min(_of_orders(port)) else {2}), "the record and the view differ"
+
+    outcome = port.publish()  # waits for nobody: the killed publisher's lock is gone
+    assert outcome.published
+    assert port.numbers() == {2}
+    version = f"sales_orders_data.{outcome.versions['orders']}"
+    assert port.admin(f"SELECT pg_relation_filenode('{version}')") == candidate, "the sealed candidate was not picked up"
+    assert len(_of_orders(port)) == 2
+    with port.warehouse.connect_platform() as connection:
+        assert served(connection)[port.contract.id].publication == outcome.publication
+        states = [row.state for row in publications(connection, port.contract.id)]
+    assert states[0] == "published"
+
+
+def test_a_candidate_built_after_the_kill_is_the_one_that_is_published(port: Port) -> None:
+    port.build(1)
+    port.publish()
+    port.build(2)
+    _killed(_audited, port)
+    port.build(3)
+    port.publish()
+    assert port.numbers() == {3}
+    assert port.build(4) is None
+    port.publish(passes(passed=False))
+    assert port.numbers() == {3}
+
+
+def test_candidates_of_killed_publishers_are_dropped_in_time(port: Port) -> None:
+    for number in range(1, 9):
+        port.build(number, rows=1)
+        _killed(_sealed, port)
+    port.build(9, rows=1)
+    port.publish()
+    assert port.numbers() == {9}
+    assert len(_of_orders(port)) <= 1 + retention.KEPT
+
+
+def _of_orders(port: Port) -> list[str]:
+    return sorted(name for name in port.versions() if name.startswith("orders__"))

@@ -1,0 +1,66 @@
+"""The commands of a running platform, and its clean end."""
+
+from __future__ import annotations
+
+import json
+import psutil
+
+import pytest
+
+from tests.conftest import Platform
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platform
+
+
+def test_doctor_finds_a_healthy_platform(running_platform: Platform) -> None:
+    result = running_platform.run("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
+    assert {"python", "versions", "disk", "memory", "product files", "database", "schemas and roles", "dagster", "code locations"} <= set(findings)
+    assert findings["dagster"]["found"] == f"serves {running_platform.ui}"
+    assert {finding["state"] for finding in findings.values()} == {"ok"}, findings
+
+
+def test_a_second_up_in_the_same_checkout_is_refused(running_platform: Platform) -> None:
+    result = running_platform.run("up", "--no-ui", check=False)
+    assert result.returncode == 1
+    assert "already runs in this checkout" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_query_as_a_domain_sees_masked_personal_data(running_platform: Platform) -> None:
+    query = "select count(*), count(customer_email) from sales_orders.orders"
+    as_owner = json.loads(running_platform.run("query", "--as", "sales", "--json", query).stdout)["rows"][0]
+    as_consumer = json.loads(running_platform.run("query", "--as", "marketing", "--json", query).stdout)["rows"][0]
+    assert as_owner[0] == as_owner[1] == as_consumer[0] > 0
+    assert as_consumer[1] == 0
+    refused = running_platform.run("query", "--as", "marketing", "select * from sales_raw.purchases", check=False)
+    assert refused.returncode == 1
+    assert "permission denied" in refused.stderr
+
+
+def test_no_password_is_in_a_command_line_or_a_log(running_platform: Platform) -> None:
+    secrets = [line.rsplit(":", 1)[1] for line in (running_platform.home / "postgres" / "pgpass").read_text().splitlines()]
+    assert len(secrets) >= 6
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    environments = []
+    for process in psutil.process_iter():
+        try:
+            environments.append("\0".join(process.environ().values()))
+        except psutil.Error:
+            continue
+    texts = [path.read_text(errors="replace") for path in running_platform.home.rglob("*") if path.suffix in {".log", ".json", ".yaml", ".err", ".out"} and path.is_file()]
+    assert len(texts) > 5
+    for secret in secrets:
+        assert not any(secret in text for text in (*lines, *environments, *texts))
+
+
+def test_servers_listen_on_loopback_only(running_platform: Platform) -> None:
+    ours = [process for process in psutil.process_iter() if running_platform.owns(process)]
+    listening = [
+        connection.laddr.ip
+        for process in ours
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 2
+    assert set(listening) <= {"127.0.0.1", "::1"}
