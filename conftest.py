@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg import sql
+
 from platform_core.contracts import Mesh
 from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
-from psycopg import sql
 
 DOMAINS = ("customer", "inventory", "sales", "marketing")
 _numbers = itertools.count(1)

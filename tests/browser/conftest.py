@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, Response, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect, sync_playwright
 
-_VIEWPORT = {"width": 1600, "height": 900}
+_VIEWPORT = ViewportSize(width=1600, height=900)
 _ARGUMENTS = [
     "--no-sandbox",  # the sandbox refuses root
     "--disable-gpu",
@@ -32,7 +32,7 @@ class Faults:
     found: list[str] = field(default_factory=list)
 
     def watch(self, page: Page) -> None:
-        """Collects uncaught errors of scripts, answers of the server that are errors, and GraphQL errors."""
+        """Collects uncaught errors of scripts and answers of the server that are errors."""
         page.on("pageerror", lambda error: self.found.append(f"script: {error}"))
         page.on("response", self._hear)
 
@@ -65,21 +65,22 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def _playwright() -> Iterator[Playwright]:
+def browser(chromium: str) -> Iterator[Browser]:
+    """The running browser, with a data folder of its own that goes with it."""
     with sync_playwright() as playwright:
-        yield playwright
+        running = playwright.chromium.launch(executable_path=chromium, headless=True, args=_ARGUMENTS)
+        expect.set_options(timeout=_PATIENCE_MS)
+        yield running
+        running.close()
 
 
 @pytest.fixture
-def context(_playwright: Playwright, chromium: str, tmp_path: Path) -> Iterator[BrowserContext]:
-    """A browser that has never been here: no history, nothing remembered of the layout."""
-    opened = _playwright.chromium.launch_persistent_context(
-        tmp_path / "profile", executable_path=chromium, headless=True, args=_ARGUMENTS, viewport=_VIEWPORT
-    )
-    opened.set_default_timeout(_PATIENCE_MS)
-    expect.set_options(timeout=_PATIENCE_MS)
-    yield opened
-    opened.close()
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor who has never been here: nothing is remembered of the layout."""
+    visitor = browser.new_context(viewport=_VIEWPORT)
+    visitor.set_default_timeout(_PATIENCE_MS)
+    yield visitor
+    visitor.close()
 
 
 @pytest.fixture

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
+ARROWS = 'svg:has(foreignObject) path[stroke="var(--color-lineage-edge)"]'
+"""CSS selector of the arrows; those of a chosen asset are drawn once more in another colour."""
+
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_READ = """() => {
+_READ = """arrows => {
     const svg = document.querySelector('svg:has(foreignObject)');
+    const name = n => (n.querySelector('[class*=assetName]') ?? n.querySelector('[data-tooltip]') ?? n).textContent.trim();
     const box = n => ({
         x: +n.getAttribute('x'), y: +n.getAttribute('y'), width: +n.getAttribute('width'), height: +n.getAttribute('height'),
-        text: (n.querySelector('[class*=assetName]') ?? n.querySelector('[data-tooltip]') ?? n).textContent.trim(), group: n.classList.contains('group'),
+        text: name(n), group: n.classList.contains('group'),
     });
     return {
         boxes: [...svg.querySelectorAll('foreignObject')].map(box).filter(b => b.text),
-        arrows: [...svg.querySelectorAll('path[marker-end]')].map(p => p.getAttribute('d')),
+        arrows: [...document.querySelectorAll(arrows)].map(p => p.getAttribute('d')),
     };
 }"""
 
@@ -53,7 +57,7 @@ class Drawing:
     @classmethod
     def of(cls, page: Page) -> Drawing:
         """What the page shows now."""
-        seen = page.evaluate(_READ)
+        seen = page.evaluate(_READ, ARROWS)
         points = [[float(number) for number in _NUMBER.findall(path)] for path in seen["arrows"]]
         return cls(tuple(Box(**box) for box in seen["boxes"]), tuple((way[0], way[1], way[-2], way[-1]) for way in points))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platform_core.contracts import Contract, Mesh, load_mesh
-from platform_core.publishing import rules_of
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.graph_drawing import Drawing
+from platform_core.contracts import Contract, Mesh, load_mesh
+from platform_core.publishing import rules_of
+from tests.browser.graph_drawing import ARROWS, Drawing
 from tests.conftest import Platform
 
 DOMAINS = {"customer", "inventory", "sales", "marketing"}
@@ -49,14 +49,15 @@ def graph(running_platform: Platform) -> dict[str, Any]:
 def test_the_folded_graph_is_the_mesh(running_platform: Platform, page: Page, mesh: Mesh) -> None:
     page.goto(f"{running_platform.ui}/asset-groups")
     expect(_boxes(page, group=True)).to_have_count(len(mesh.domains))
-    drawing = Drawing.of(page)
-    assert {group.text for group in drawing.groups} == DOMAINS
     declared = {
         (mesh.contracts[port.contract_id].domain, product.domain)
         for product in mesh.products.values()
         for port in product.inputs
         if port.contract_id
     }
+    expect(page.locator(ARROWS)).to_have_count(len(declared))
+    drawing = Drawing.of(page)
+    assert {group.text for group in drawing.groups} == DOMAINS
     assert set(drawing.edges()) == declared, "an arrow between domains for every input port that a product declares"
 
 
@@ -64,9 +65,10 @@ def test_the_graph_shows_all_domains_joined_by_their_edges(
     running_platform: Platform, page: Page, graph: dict[str, Any], screenshots: Path | None
 ) -> None:
     _open_graph(page, running_platform, len(graph))
+    declared = [(_key(source), key) for key, node in graph.items() for source in node["dependencyKeys"]]
+    expect(page.locator(ARROWS)).to_have_count(len(declared))
     drawing = Drawing.of(page)
     assert Counter(drawing.name(box) for box in drawing.assets) == Counter(_drawn(key, graph) for key in graph)
-    declared = [(_key(source), key) for key, node in graph.items() for source in node["dependencyKeys"]]
     assert drawing.edges() == Counter((_drawn(source, graph), _drawn(target, graph)) for source, target in declared)
     assert {edge for edge in declared if _domain(edge[0]) != _domain(edge[1])} == BETWEEN_DOMAINS
     _keep(page, screenshots, "graph.png")
@@ -90,7 +92,10 @@ def test_a_port_page_shows_owner_description_and_columns(
     page.goto(f"{running_platform.ui}/assets/sales/orders/{table.physical_name}")
     columns = page.locator("table").filter(has=page.get_by_text("Column name", exact=True))
     expect(columns.locator("tbody tr")).to_have_count(len(table.columns))
-    shown = {row.locator("td").first.inner_text().split("\n")[0]: row.locator("td").all_inner_texts() for row in columns.locator("tbody tr").all()}
+    shown = {
+        row.locator("td").first.inner_text().split("\n")[0]: row.locator("td").all_inner_texts()
+        for row in columns.locator("tbody tr").all()
+    }
     assert list(shown) == [column.physical_name for column in table.columns]
     for column in table.columns:
         name, kind, description = shown[column.physical_name]
@@ -103,8 +108,8 @@ def test_a_port_page_shows_owner_description_and_columns(
     expect(page.get_by_text(table.description, exact=True)).to_be_visible()
     assert orders.team_name
     for owner in (orders.team_name, *orders.owners):
-        expect(page.get_by_text("Owners", exact=True).locator("..").get_by_text(owner, exact=True)).to_be_visible()
-    expect(page.get_by_text("mesh.sales_orders.orders", exact=True)).to_be_visible()
+        expect(page.get_by_text("Owners", exact=True).locator("..").get_by_text(owner, exact=True).first).to_be_visible()
+    expect(page.get_by_text("mesh.sales_orders.orders", exact=True).first).to_be_visible()
     _keep(page, screenshots, "port.png")
 
 
@@ -165,8 +170,12 @@ def _open_graph(page: Page, platform: Platform, assets: int) -> None:
     page.get_by_placeholder("Jump to").locator("xpath=following::button[1]").click()
     page.keyboard.press("Alt+KeyE")
     page.wait_for_url(re.compile("expanded="))
-    page.reload()  # a graph is fitted into the window when it is first drawn
+    canvas = page.locator("div:has(> div > svg foreignObject)")
+    size = canvas.bounding_box()
+    assert size
+    canvas.dblclick(position={"x": 6, "y": size["height"] - 6})  # fits the graph into the window
     expect(_boxes(page, group=False)).to_have_count(assets)
+    _boxes(page, group=False).first.hover(trial=True)  # waits for the end of the movement
 
 
 def _boxes(page: Page, *, group: bool) -> Locator:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import psutil
 
+import psutil
 import pytest
 
 from tests.conftest import Platform
@@ -15,7 +15,9 @@ pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platfo
 def test_doctor_finds_a_healthy_platform(running_platform: Platform) -> None:
     result = running_platform.run("doctor", "--json")
     findings = {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
-    assert {"python", "versions", "disk", "memory", "product files", "database", "schemas and roles", "dagster", "code locations"} <= set(findings)
+    assert {"python", "versions", "disk", "memory", "product files", "database", "schemas and roles", "dagster", "code locations"} <= set(
+        findings
+    )
     assert findings["dagster"]["found"] == f"serves {running_platform.ui}"
     assert {finding["state"] for finding in findings.values()} == {"ok"}, findings
 
@@ -48,7 +50,11 @@ def test_no_password_is_in_a_command_line_or_a_log(running_platform: Platform) -
             environments.append("\0".join(process.environ().values()))
         except psutil.Error:
             continue
-    texts = [path.read_text(errors="replace") for path in running_platform.home.rglob("*") if path.suffix in {".log", ".json", ".yaml", ".err", ".out"} and path.is_file()]
+    texts = [
+        path.read_text(errors="replace")
+        for path in running_platform.home.rglob("*")
+        if path.suffix in {".log", ".json", ".yaml", ".err", ".out"} and path.is_file()
+    ]
     assert len(texts) > 5
     for secret in secrets:
         assert not any(secret in text for text in (*lines, *environments, *texts))

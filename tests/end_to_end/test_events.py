@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from platform_core.orchestration.run_requests import request_run
 
+from platform_core.orchestration.run_requests import request_run
 from tests.conftest import Platform
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platform
@@ -30,7 +30,9 @@ def wait_for(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
 
 def publication(platform: Platform, contract: str) -> tuple[str, float]:
     """What a port serves, and since when (epoch seconds)."""
-    ((name, since),) = platform.rows("SELECT publication, extract(epoch FROM served_since) FROM mesh.ports WHERE contract_id = %s", contract)
+    ((name, since),) = platform.rows(
+        "SELECT publication, extract(epoch FROM served_since) FROM mesh.ports WHERE contract_id = %s", contract
+    )
     return name, float(since)
 
 

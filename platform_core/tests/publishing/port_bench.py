@@ -46,7 +46,23 @@ def product(promise: Contract, *inputs: InputPort) -> DataProduct:
     port = OutputPort(promise.port, promise.id, promise.version, None, promise)
     domain, name = promise.product_id.split(".")
     return DataProduct(
-        promise.product_id, domain, name, name, "1.0.0", "active", None, None, None, None, (), inputs, (port,), f"{domain}-data", (), (), FILE
+        promise.product_id,
+        domain,
+        name,
+        name,
+        "1.0.0",
+        "active",
+        None,
+        None,
+        None,
+        None,
+        (),
+        inputs,
+        (port,),
+        f"{domain}-data",
+        (),
+        (),
+        FILE,
     )
 
 
@@ -57,7 +73,9 @@ def reads(contract_id: str, *, personal_data: bool = False) -> InputPort:
 
 def mesh(*products: DataProduct) -> Mesh:
     """A mesh of the four domains with these products."""
-    return Mesh(DOMAINS, {item.id: item for item in products}, {item.outputs[0].contract.id: item.outputs[0].contract for item in products}, ())
+    return Mesh(
+        DOMAINS, {item.id: item for item in products}, {item.outputs[0].contract.id: item.outputs[0].contract for item in products}, ()
+    )
 
 
 def passes(rule: str = "orders__kept", *, passed: bool = True, severity: Any = "error", line: int = 42) -> RuleResult:
@@ -141,7 +159,6 @@ class Port:
             str(row[0])
             for row in self.admin("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'sales_orders_data'::regnamespace")
         }
-
 
 
 def open_port(warehouse: Warehouse) -> Port:

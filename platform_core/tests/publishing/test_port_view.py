@@ -49,7 +49,9 @@ def test_another_order_in_the_contract_changes_nothing_for_readers(port: Port) -
     assert port.numbers() == {2}
 
 
-@pytest.mark.parametrize("columns", [{"email": "text"}, {"number": "bigint", "email": "text"}, {"order_number": "integer", "email": "text"}])
+@pytest.mark.parametrize(
+    "columns", [{"email": "text"}, {"number": "bigint", "email": "text"}, {"order_number": "integer", "email": "text"}]
+)
 def test_a_breaking_change_is_refused_while_a_consumers_view_stands_on_it(port: Port, columns: dict[str, str]) -> None:
     _lines(port)
     _consumers_view(port)
@@ -90,7 +92,9 @@ def test_a_column_may_become_personal_under_consumers_views(port: Port, kind: st
     port.build(2, tables={"orders": made})
     port.publish()
     assert port.read("SELECT DISTINCT amount FROM sales_orders.orders") == [(None,)]
-    shown = port.admin("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'sales_orders.orders'::regclass AND attname = 'amount'")
+    shown = port.admin(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'sales_orders.orders'::regclass AND attname = 'amount'"
+    )
     assert shown == [(kind,)]
 
 
@@ -143,7 +147,9 @@ def test_grants_exist_after_the_first_publication(port: Port) -> None:
     _lines(port)
     assert port.numbers() == {1}
     assert apply(port.warehouse, port.mesh) == ()
-    granted = port.admin("SELECT DISTINCT grantee FROM information_schema.role_table_grants WHERE table_schema = 'sales_orders' AND grantee <> 'sales_owner'")
+    granted = port.admin(
+        "SELECT DISTINCT grantee FROM information_schema.role_table_grants WHERE table_schema = 'sales_orders' AND grantee <> 'sales_owner'"
+    )
     assert {row[0] for row in granted} == {"marketing_owner", "inventory_owner", "sales_orders_reader"}
 
 

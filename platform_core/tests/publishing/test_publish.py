@@ -144,7 +144,9 @@ def test_a_rejected_candidate_leaves_the_former_version_served_and_says_which_ru
     port.build(1)
     first = port.publish()
     port.build(2)
-    outcome = port.publish(passes("orders__fine"), passes("orders__paid", passed=False, line=97), passes("orders__few", passed=False, severity="warning"))
+    outcome = port.publish(
+        passes("orders__fine"), passes("orders__paid", passed=False, line=97), passes("orders__few", passed=False, severity="warning")
+    )
     assert not outcome.published
     assert [result.rule.name for result in outcome.broken] == ["orders__paid"]
     assert port.numbers() == {1}

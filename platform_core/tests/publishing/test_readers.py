@@ -25,7 +25,9 @@ ROWS = 20
 class Readers:
     """Threads that read until they are stopped; what they saw, and what went wrong."""
 
-    def __init__(self, port: Port, *looks: Callable[[psycopg.Connection], tuple[Any, ...]], isolation: psycopg.IsolationLevel | None = None) -> None:
+    def __init__(
+        self, port: Port, *looks: Callable[[psycopg.Connection], tuple[Any, ...]], isolation: psycopg.IsolationLevel | None = None
+    ) -> None:
         self._port = port
         self._isolation = isolation
         self._ended = threading.Event()

@@ -77,7 +77,9 @@ def test_the_refusal_is_one_clear_error(postgres: EmbeddedPostgres) -> None:
 
 def test_it_listens_on_loopback_and_on_nothing_else(postgres: EmbeddedPostgres) -> None:
     processes = [_postmaster(postgres), *_postmaster(postgres).children(recursive=True)]
-    listening = {connection.laddr for process in processes for connection in process.net_connections("all") if connection.status == "LISTEN"}
+    listening = {
+        connection.laddr for process in processes for connection in process.net_connections("all") if connection.status == "LISTEN"
+    }
     assert {(address.ip, address.port) for address in listening} == {("127.0.0.1", postgres.port)}
     unix = [connection for process in processes for connection in process.net_connections("unix") if connection.laddr]
     assert unix == [], "a unix socket is open"
@@ -261,7 +263,9 @@ def _stranger(port: int, answer: bytes = b"") -> Iterator[list[bytes]]:
                         connection.settimeout(1)
                         while data := connection.recv(1024):
                             heard.append(data)
-                            connection.sendall(b"N" if data[4:8] == b"\x04\xd2\x16\x2f" or data[4:8] == b"\x04\xd2\x16\x30" else answer or b"what?")
+                            connection.sendall(
+                                b"N" if data[4:8] == b"\x04\xd2\x16\x2f" or data[4:8] == b"\x04\xd2\x16\x30" else answer or b"what?"
+                            )
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -163,10 +163,15 @@ def test_each_domain_reads_exactly_its_own_and_what_it_declared(warehouse: Wareh
         *((owner, relation) for relation, owner in company.ports.items()),
     ]
     with warehouse.connect_platform() as admin:
-        versions = admin.execute(r"SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relkind = 'r' AND relname ~ '__\d{8}t'").fetchall()
+        versions = admin.execute(
+            r"SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relkind = 'r' AND relname ~ '__\d{8}t'"
+        ).fetchall()
         admin.rollback()
     assert len(versions) == len(company.ports)
-    everything += [(next(owner for port, owner in company.ports.items() if schema == f"{port.split('.')[0]}_data"), f"{schema}.{name}") for schema, name in versions]
+    everything += [
+        (next(owner for port, owner in company.ports.items() if schema == f"{port.split('.')[0]}_data"), f"{schema}.{name}")
+        for schema, name in versions
+    ]
     found, expected = set[tuple[str, str]](), set[tuple[str, str]]()
     for domain in company.domains:
         expected |= {(domain, relation) for owner, relation in everything if owner == domain}
@@ -194,9 +199,15 @@ def test_no_domain_writes_any_other_schema(warehouse: Warehouse, company: Compan
     schemas += [f"{relation.split('.')[0]}{end}" for relation in company.ports for end in ("", "_data")]
     for domain in company.domains:
         with _connect(warehouse, domain, as_owner) as connection:
-            writable = {schema for schema in sorted({*schemas, "mesh", "public", "pg_catalog"}) if _allowed(connection, f"CREATE TABLE {schema}.probe (a int)")}
+            writable = {
+                schema
+                for schema in sorted({*schemas, "mesh", "public", "pg_catalog"})
+                if _allowed(connection, f"CREATE TABLE {schema}.probe (a int)")
+            }
             own = {schema for schema in schemas if schema.startswith((f"{domain}_raw", f"{domain}_build"))}
-            own |= {f"{relation.split('.')[0]}{end}" for relation, owner in company.ports.items() if owner == domain for end in ("", "_data")}
+            own |= {
+                f"{relation.split('.')[0]}{end}" for relation, owner in company.ports.items() if owner == domain for end in ("", "_data")
+            }
             assert writable == own, domain
             for other in set(company.domains) - {domain}:
                 for statement in (
@@ -209,7 +220,13 @@ def test_no_domain_writes_any_other_schema(warehouse: Warehouse, company: Compan
                     f"GRANT {other}_owner TO {domain}_job",
                 ):
                     assert not _allowed(connection, statement), f"{domain}: {statement}"
-            for statement in ("CREATE SCHEMA mine", "CREATE ROLE mine", "SET ROLE mesh_platform", "CREATE EXTENSION vector", "COPY (SELECT 1) TO PROGRAM 'true'"):
+            for statement in (
+                "CREATE SCHEMA mine",
+                "CREATE ROLE mine",
+                "SET ROLE mesh_platform",
+                "CREATE EXTENSION vector",
+                "COPY (SELECT 1) TO PROGRAM 'true'",
+            ):
                 assert not _allowed(connection, statement), f"{domain}: {statement}"
 
 
@@ -241,17 +258,31 @@ def test_no_domain_writes_the_platforms_rows_of_another(warehouse: Warehouse, co
     assert set(counted) >= set(company.domains)
     for domain, other in itertools.permutations(company.domains, 2):
         with _connect(warehouse, domain, as_owner) as connection:
-            for statement in (f"UPDATE mesh.{table} SET domain = domain WHERE domain = '{other}'", f"DELETE FROM mesh.{table} WHERE domain = '{other}'"):
+            for statement in (
+                f"UPDATE mesh.{table} SET domain = domain WHERE domain = '{other}'",
+                f"DELETE FROM mesh.{table} WHERE domain = '{other}'",
+            ):
                 assert connection.execute(statement.encode()).rowcount == 0, f"{domain}: {statement}"
-            assert not _allowed(connection, f"UPDATE mesh.{table} SET domain = '{other}' WHERE domain = '{domain}'"), "a row was handed over"
+            assert not _allowed(connection, f"UPDATE mesh.{table} SET domain = '{other}' WHERE domain = '{domain}'"), (
+                "a row was handed over"
+            )
             with warehouse.connect_platform() as admin:
                 columns, values = _row(admin, table, other)
                 values = [value.replace("probe", "forged") for value in values]
                 admin.rollback()
-            assert not _allowed(connection, f"INSERT INTO mesh.{table} ({', '.join(columns)}) VALUES ({', '.join(values)})"), f"{domain} forged a row of {other}"
-            for statement in (f"TRUNCATE mesh.{table}", f"ALTER TABLE mesh.{table} DISABLE ROW LEVEL SECURITY", f"DROP TABLE mesh.{table}", f"CREATE POLICY all_mine ON mesh.{table} USING (true)"):
+            assert not _allowed(connection, f"INSERT INTO mesh.{table} ({', '.join(columns)}) VALUES ({', '.join(values)})"), (
+                f"{domain} forged a row of {other}"
+            )
+            for statement in (
+                f"TRUNCATE mesh.{table}",
+                f"ALTER TABLE mesh.{table} DISABLE ROW LEVEL SECURITY",
+                f"DROP TABLE mesh.{table}",
+                f"CREATE POLICY all_mine ON mesh.{table} USING (true)",
+            ):
                 assert not _allowed(connection, statement), f"{domain}: {statement}"
-            assert connection.execute(f"SELECT count(*) FROM mesh.{table} WHERE domain = '{other}'".encode()).fetchone() == (counted[other],), "members read"
+            assert connection.execute(f"SELECT count(*) FROM mesh.{table} WHERE domain = '{other}'".encode()).fetchone() == (
+                counted[other],
+            ), "members read"
 
 
 def test_a_domain_writes_its_own_platform_rows(warehouse: Warehouse, company: Company, as_owner: bool) -> None:

@@ -104,7 +104,7 @@ class CatalogProduct:
     results: tuple[RuleResult, ...] = ()
 
     @classmethod
-    def of_port(  # noqa: PLR0917 - the facts of one publication, in the order in which they come about
+    def of_port(
         cls,
         product: DataProduct,
         contract: Contract,

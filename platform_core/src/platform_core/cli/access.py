@@ -13,10 +13,10 @@ Port = Annotated[str, typer.Argument(help="A port: domain.product.port, or domai
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = {"rich_help_panel": "Ports"}
-    app.command(**group)(versions)
-    app.command(**group)(rollback)
-    app.command(**group)(checks)
+    panel = "Ports"
+    app.command(rich_help_panel=panel)(versions)
+    app.command(rich_help_panel=panel)(rollback)
+    app.command(rich_help_panel=panel)(checks)
 
 
 def versions(port: Port, as_json: AsJson = False) -> None:

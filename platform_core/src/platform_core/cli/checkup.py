@@ -71,7 +71,9 @@ def _files(settings: Settings) -> Finding:
     mesh = load_mesh(settings.repo)
     errors = [problem for problem in mesh.problems if problem.severity == "error"]
     if errors:
-        return Finding("product files", "error", f"{len(errors)} errors, the first at {errors[0].location}: {errors[0].message}", "run ./mesh lint")
+        return Finding(
+            "product files", "error", f"{len(errors)} errors, the first at {errors[0].location}: {errors[0].message}", "run ./mesh lint"
+        )
     return Finding("product files", "ok", f"{len(mesh.products)} products in {len(mesh.domains)} domains")
 
 
@@ -91,7 +93,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("database", "ok", f"PostgreSQL {row[0]} on port {row[1]}" if row else "answers")
     if steps:
-        yield Finding("schemas and roles", "warning", f"{len(steps)} changes pending, the first: {steps[0]}", "run ./mesh plan, then ./mesh apply")
+        yield Finding(
+            "schemas and roles", "warning", f"{len(steps)} changes pending, the first: {steps[0]}", "run ./mesh plan, then ./mesh apply"
+        )
     else:
         yield Finding("schemas and roles", "ok", "as the files say")
 
@@ -108,8 +112,10 @@ def _interface(settings: Settings) -> Finding:
 
 def _locations(settings: Settings) -> Finding:
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", str(settings.repo / WORKSPACE_FILE)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=settings.repo)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=settings.repo, check=False)
     if result.returncode:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if "Error" in line or "remedy" in line]
-        return Finding("code locations", "error", " | ".join(lines[-3:]) or "do not load", f"run: dagster definitions validate -w {WORKSPACE_FILE}")
+        return Finding(
+            "code locations", "error", " | ".join(lines[-3:]) or "do not load", f"run: dagster definitions validate -w {WORKSPACE_FILE}"
+        )
     return Finding("code locations", "ok", "all load")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,15 @@ from platform_core.cli.session import AsJson, Session, err, out, print_json
 from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
 
+if TYPE_CHECKING:
+    from platform_core.ingestion import SyncResult
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = {"rich_help_panel": "Data"}
-    app.command(**group)(query)
-    app.command(**group)(ingest)
+    panel = "Data"
+    app.command(rich_help_panel=panel)(query)
+    app.command(rich_help_panel=panel)(ingest)
 
 
 def query(
@@ -39,7 +42,10 @@ def query(
 
     session = Session.open()
     if domain is not None and domain not in session.mesh.domains:
-        raise MeshError(f"there is no domain {domain!r}{did_you_mean(domain, session.mesh.domains)}", remedy=f"name one of: {', '.join(session.mesh.domains)}")
+        raise MeshError(
+            f"there is no domain {domain!r}{did_you_mean(domain, session.mesh.domains)}",
+            remedy=f"name one of: {', '.join(session.mesh.domains)}",
+        )
     warehouse = session.warehouse
     with warehouse.connect_domain(domain) if domain else warehouse.connect_platform() as connection:
         connection.read_only = True
@@ -91,7 +97,9 @@ def ingest(
                 "sync": result.sync_id,
                 "seconds": round(seconds, 2),
                 "raw": result.raw_object,
-                "streams": {key: {"rows": value.rows, "bytes": value.bytes, "cursor": value.cursor} for key, value in result.streams.items()},
+                "streams": {
+                    key: {"rows": value.rows, "bytes": value.bytes, "cursor": value.cursor} for key, value in result.streams.items()
+                },
             }
         )
         return
@@ -100,7 +108,7 @@ def ingest(
     out.print(f"{seconds:.1f} s; raw copy {result.raw_object}", soft_wrap=True)
 
 
-def _report(session: Session, domain: str, result: object) -> None:
+def _report(session: Session, domain: str, result: SyncResult) -> None:
     """Tells a Dagster that has an instance here about the new data, so that its conditions see it."""
     from platform_core.orchestration.local_instance import instance_home
 

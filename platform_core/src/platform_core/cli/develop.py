@@ -18,11 +18,11 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = {"rich_help_panel": "Working on it"}
-    app.command(context_settings=_PASS_ON, **group)(test)  # pyright: ignore[reportArgumentType]
-    app.command("exec", context_settings=_PASS_ON, **group)(execute)  # pyright: ignore[reportArgumentType]
-    app.command(**group)(env)
-    app.command(**group)(bench)
+    panel = "Working on it"
+    app.command(context_settings=_PASS_ON, rich_help_panel=panel)(test)
+    app.command("exec", context_settings=_PASS_ON, rich_help_panel=panel)(execute)
+    app.command(rich_help_panel=panel)(env)
+    app.command(rich_help_panel=panel)(bench)
 
 
 def test(context: typer.Context) -> None:
@@ -54,7 +54,7 @@ def execute(context: typer.Context) -> None:
         raise typer.BadParameter("name a program, for example: ./mesh exec dagster --version")
     environment = {**os.environ, **variables(Settings.load())}
     try:
-        os.execvpe(context.args[0], context.args, environment)
+        os.execvpe(context.args[0], context.args, environment)  # noqa: S606 - the point of the command
     except FileNotFoundError:
         raise typer.BadParameter(f"there is no program {context.args[0]!r} in the environment") from None
 

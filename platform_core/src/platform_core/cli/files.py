@@ -13,11 +13,11 @@ from platform_core.settings import Settings
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = {"rich_help_panel": "Product files"}
-    app.command(**group)(lint)
-    app.command(**group)(plan)
-    app.command(**group)(apply)
-    app.command(**group)(prepare)
+    panel = "Product files"
+    app.command(rich_help_panel=panel)(lint)
+    app.command(rich_help_panel=panel)(plan)
+    app.command(rich_help_panel=panel)(apply)
+    app.command(rich_help_panel=panel)(prepare)
 
 
 def lint(as_json: AsJson = False) -> None:
@@ -32,7 +32,9 @@ def lint(as_json: AsJson = False) -> None:
     session = Session.open()
     problems = [*session.mesh.problems, *check_connections(session.settings.repo)]
     documented = [
-        (contract.id, clause, f"{relative(session, at)}") for contract in session.mesh.contracts.values() for clause, at in contract.documented_only
+        (contract.id, clause, f"{relative(session, at)}")
+        for contract in session.mesh.contracts.values()
+        for clause, at in contract.documented_only
     ]
     if as_json:
         print_json(
@@ -55,9 +57,15 @@ def lint(as_json: AsJson = False) -> None:
         for problem in problems:
             colour = "red" if problem.severity == "error" else "yellow"
             out.print(f"[{colour}]{problem.severity}[/] ", end="")
-            out.print(f"{relative(session, problem.location)}: {problem.message} [{problem.rule}]\n  remedy: {problem.remedy}", markup=False, soft_wrap=True)
+            out.print(
+                f"{relative(session, problem.location)}: {problem.message} [{problem.rule}]\n  remedy: {problem.remedy}",
+                markup=False,
+                soft_wrap=True,
+            )
         rules = sum(len(item.rules) for contract in session.mesh.contracts.values() for item in contract.tables)
-        out.print(f"{len(session.mesh.products)} products, {len(session.mesh.contracts)} contracts, {rules} rules, {len(problems)} problems")
+        out.print(
+            f"{len(session.mesh.products)} products, {len(session.mesh.contracts)} contracts, {rules} rules, {len(problems)} problems"
+        )
     sys.exit(any(problem.severity == "error" for problem in problems))
 
 
@@ -74,7 +82,9 @@ def plan(as_json: AsJson = False) -> None:
         print_json(
             {
                 "changes": [{"action": step.action, "object": step.object} for step in steps],
-                "documented_only": [{"contract": contract.id, "clause": clause, "at": relative(session, at)} for contract, clause, at in documented],
+                "documented_only": [
+                    {"contract": contract.id, "clause": clause, "at": relative(session, at)} for contract, clause, at in documented
+                ],
             }
         )
         return

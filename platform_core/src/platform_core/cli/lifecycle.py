@@ -16,12 +16,12 @@ from platform_core.settings import Settings
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = {"rich_help_panel": "The platform on this machine"}
-    app.command(**group)(up)
-    app.command(**group)(down)
-    app.command(**group)(status)
-    app.command(**group)(doctor)
-    app.command(**group)(reset)
+    panel = "The platform on this machine"
+    app.command(rich_help_panel=panel)(up)
+    app.command(rich_help_panel=panel)(down)
+    app.command(rich_help_panel=panel)(status)
+    app.command(rich_help_panel=panel)(doctor)
+    app.command(rich_help_panel=panel)(reset)
 
 
 def up(

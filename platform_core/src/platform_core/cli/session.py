@@ -44,7 +44,9 @@ class Session:
         Raises:
             ContractError: There is none.
         """
-        ports = {contract_id: contract for contract_id, contract in self.mesh.contracts.items() if name in {contract_id, contract.product_id}}
+        ports = {
+            contract_id: contract for contract_id, contract in self.mesh.contracts.items() if name in {contract_id, contract.product_id}
+        }
         if len(ports) == 1:
             return next(iter(ports.values()))
         if ports:

@@ -36,7 +36,9 @@ def products(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _port(table: str, contract_id: str, publication: Publication | None, checks: Mapping[tuple[str, str], tuple[int, int]]) -> dict[str, Any]:
+def _port(
+    table: str, contract_id: str, publication: Publication | None, checks: Mapping[tuple[str, str], tuple[int, int]]
+) -> dict[str, Any]:
     passed, failed = checks.get((contract_id, table), (0, 0))
     served_at = publication.decided_at if publication else None
     return {
@@ -53,7 +55,14 @@ def _port(table: str, contract_id: str, publication: Publication | None, checks:
 def render(listed: list[dict[str, Any]]) -> Table:
     """The same for people."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, justify in (("product", "left"), ("port", "left"), ("rows", "right"), ("checks", "right"), ("version", "left"), ("age", "right")):
+    for title, justify in (
+        ("product", "left"),
+        ("port", "left"),
+        ("rows", "right"),
+        ("checks", "right"),
+        ("version", "left"),
+        ("age", "right"),
+    ):
         table.add_column(title, justify=justify)  # pyright: ignore[reportArgumentType]
     for product in listed:
         for port in product["ports"]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,9 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
         session = Session.open()
         for problem in session.mesh.problems:
             if problem.severity == "error":
-                err.print(f"[red]error[/] {relative(session, problem.location)}: {problem.message}\n  remedy: {problem.remedy}", soft_wrap=True)
+                err.print(
+                    f"[red]error[/] {relative(session, problem.location)}: {problem.message}\n  remedy: {problem.remedy}", soft_wrap=True
+                )
         broken = any(problem.severity == "error" for problem in session.mesh.problems)
         started_postgres = _prepare(session)
         stack = LocalStack(settings)
@@ -62,9 +64,11 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
                 err.print("nothing changed since everything was published")
                 return 0
             stack.stop()  # what a killed command left behind
+            prepared = time.monotonic()
             process, address = stack.start(ui=ui)
             cleanup.callback(stack.stop)
-            code, summary = _watch(session, process, stack, timeout, address)
+            code, summary, working = _watch(session, process, stack, timeout, address)
+            _note_phases(settings, began, prepared, working)
             if code == 0 and not broken:
                 _remember(session)
             if not as_json or not ui:
@@ -102,7 +106,7 @@ def _prepare(session: Session) -> bool:
 
 
 @contextlib.contextmanager
-def _environment(warehouse: Warehouse) -> Iterator[None]:
+def _environment(warehouse: Warehouse) -> Generator[None]:
     """libpq's variables, as dbt will see them later: dbt parses again when they change."""
     before = dict(os.environ)
     os.environ.update({name: value for name, value in warehouse.libpq_environment("mesh").items() if name != "PGUSER"})
@@ -115,8 +119,12 @@ def _environment(warehouse: Warehouse) -> Iterator[None]:
 
 def _watch(
     session: Session, process: subprocess.Popen[bytes], stack: LocalStack, timeout: float, address: str | None
-) -> tuple[int, str | None]:
-    """Waits until everything is published or nothing more will happen; the exit code, and what is to be said."""
+) -> tuple[int, str | None, float]:
+    """Waits until everything is published or nothing more will happen.
+
+    Returns:
+        The exit code, what is to be said, and when (monotonic clock) the first run was seen.
+    """
     import dagster as dg
 
     from platform_core.orchestration.progress import Watch
@@ -128,25 +136,39 @@ def _watch(
         watch = Watch(session.mesh, session.warehouse, instance)
         state = watch.look()
         fresh = not state.served  # a first start is done when all is published; a later one when nothing more happens
-        retried = False
+        retried, working = False, 0.0
         deadline = time.monotonic() + timeout
         with _view() as view:
             while True:
                 view.show(session, state)
+                working = working or (time.monotonic() if state.running else 0.0)
                 if not state.outdated and (fresh or state.settled):
-                    return 0, None
+                    return 0, None, working
                 if state.settled:
                     again = () if retried else watch.retry(state)
                     retried = True
                     if not again:
-                        return 1, _blame(session, state, stack)
+                        return 1, _blame(session, state, stack), working
                     err.print(f"trying again what failed before: {', '.join(again)}")
                 if process.poll() is not None:
-                    return 1, f"Dagster ended by itself ({process.returncode}); the end of {stack.log}:\n{stack.log_tail(12)}"
+                    return 1, f"Dagster ended by itself ({process.returncode}); the end of {stack.log}:\n{stack.log_tail(12)}", working
                 if time.monotonic() > deadline:
-                    return 1, f"not published after {timeout:.0f} s: {', '.join(state.outdated)}\n{_blame(session, state, stack)}"
+                    return 1, f"not published after {timeout:.0f} s: {', '.join(state.outdated)}\n{_blame(session, state, stack)}", working
                 time.sleep(_LOOK_SECONDS)
                 state = watch.look()
+
+
+def _note_phases(settings: Settings, began: float, prepared: float, working: float) -> None:
+    """Leaves where the time went, for `mesh bench up` and for who wonders."""
+    import json
+
+    now = time.monotonic()
+    seconds = {
+        "Postgres, schemas, dbt manifests": prepared - began,
+        "Dagster and code locations start": (working or now) - prepared,
+        "ingest, build, audit, publish": now - (working or now),
+    }
+    (settings.home / "logs" / "up-phases.json").write_text(json.dumps({name: round(value, 2) for name, value in seconds.items()}))
 
 
 def _blame(session: Session, state: State, stack: LocalStack) -> str:
@@ -167,7 +189,9 @@ def _finish(session: Session, seconds: float, address: str | None, as_json: bool
         err.print(f"{seconds:.1f} s")
 
 
-def _serve(process: subprocess.Popen[bytes], stack: LocalStack, address: str | None, as_json: bool, session: Session, seconds: float) -> None:
+def _serve(
+    process: subprocess.Popen[bytes], stack: LocalStack, address: str | None, as_json: bool, session: Session, seconds: float
+) -> None:
     """Keeps serving until Ctrl-C or the end of Dagster."""
     if as_json:
         _finish(session, seconds, address, as_json)
@@ -210,20 +234,22 @@ def _fingerprint(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
+def _only_one(settings: Settings) -> Generator[None]:
     settings.home.mkdir(parents=True, exist_ok=True)
     with (settings.home / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UpError(
-                "./mesh up already runs in this checkout", where=str(settings.home), remedy="use its UI, or stop it with Ctrl-C or ./mesh down"
+                "./mesh up already runs in this checkout",
+                where=str(settings.home),
+                remedy="use its UI, or stop it with Ctrl-C or ./mesh down",
             ) from error
         yield
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible() -> Generator[None]:
     """A polite kill stops the platform the way Ctrl-C does."""
 
     def interrupt(_number: int, _frame: Any) -> None:
@@ -245,7 +271,10 @@ class _View:
 
     def show(self, session: Session, state: State) -> None:
         """Shows a state."""
-        lines = {product.id: _phase(product.id, product.domain, state, [port.contract_id for port in product.outputs]) for product in session.mesh.products.values()}
+        lines = {
+            product.id: _phase(product.id, product.domain, state, [port.contract_id for port in product.outputs])
+            for product in session.mesh.products.values()
+        }
         if self.live is not None:
             self.live.update(_picture(lines))
             return
@@ -256,7 +285,7 @@ class _View:
 
 
 @contextlib.contextmanager
-def _view() -> Iterator[_View]:
+def _view() -> Generator[_View]:
     if err.is_terminal and sys.stderr.isatty():
         with Live(console=err, refresh_per_second=8, transient=True) as live:
             yield _View(live, {})

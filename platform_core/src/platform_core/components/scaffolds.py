@@ -74,7 +74,9 @@ class DbtProjectScaffolder(dg.Scaffolder[Any]):
         folder = find_repo(request.target_path.parent) / "dbt_projects" / f"{domain}_dbt"
         if not (folder / "dbt_project.yml").is_file():
             _write(folder / "dbt_project.yml", _DBT_PROJECT.format(domain=domain))
-            _write(folder / "profiles.yml", _DBT_PROFILE.format(domain=domain, job=naming.job_role(domain), owner=naming.owner_role(domain)))
+            _write(
+                folder / "profiles.yml", _DBT_PROFILE.format(domain=domain, job=naming.job_role(domain), owner=naming.owner_role(domain))
+            )
             (folder / "models").mkdir(parents=True, exist_ok=True)
             _write(folder / "models" / ".gitkeep", "")
         _write(request.target_path / "defs.yaml", f"type: {request.type_name}\n")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from typing import Any
 
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
@@ -50,9 +53,23 @@ def _post(alert: Alert, webhook: str) -> str | None:
     if not webhook.startswith(("https://", "http://")):
         return "MESH_ALERT_WEBHOOK is no http address"
     body = orjson.dumps({"text": f"*{alert.domain}*: {alert.title}\n{alert.detail}" + (f"\nrun {alert.run_id}" if alert.run_id else "")})
-    request = urllib.request.Request(webhook, body, {"Content-Type": "application/json"})  # noqa: S310 - the scheme is checked above
+    # The address is a secret: of what goes wrong only those words are kept that cannot contain it.
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+        request = urllib.request.Request(webhook, body, {"Content-Type": "application/json"})  # noqa: S310 - the scheme is checked above
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=_TIMEOUT_SECONDS):
             return None
-    except OSError as error:  # URLError, HTTPError and timeouts; the address is a secret and stays out of the record
-        return f"{type(error).__name__}: {getattr(error, 'reason', None) or getattr(error, 'code', '')}".replace(webhook, "the webhook")
+    except urllib.error.HTTPError as error:
+        return f"the webhook answered {error.code}"
+    except (http.client.InvalidURL, ValueError):
+        return "MESH_ALERT_WEBHOOK is no address"
+    except http.client.HTTPException as error:
+        return f"the webhook answered no HTTP ({type(error).__name__})"
+    except OSError as error:  # refused, unknown host, timeout
+        return f"{type(error).__name__}: {getattr(error, 'reason', None) or error}".replace(webhook, "the webhook")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would be followed without the message, and its answer taken for the webhook's."""
+
+    def redirect_request(self, *_arguments: Any, **_options: Any) -> None:
+        """Follows none."""

@@ -3,7 +3,10 @@
 The stock ``eager()`` forgets what happened before its first evaluation, so a location that starts after its inputs were
 published would wait for ever. Ours starts from what is missing, and holds the wish until the inputs are there. A port whose
 audit failed is not materialized, so no condition downstream fires on bad data; that is why blocking checks of inputs are not
-asked here: a consumer may go on with the former, good version when another input changes. See docs/decisions.
+asked here: a consumer may go on with the former, good version when another input changes.
+
+It also forgets news that arrives while a run works: the run's end counts as handled, although it had read the input before. Ours
+only takes a request as the answer to news, and only to news that came before it. See docs/decisions.
 """
 
 from __future__ import annotations
@@ -16,17 +19,17 @@ TICK_SECONDS = 2
 
 def on_news() -> dg.AutomationCondition[dg.AssetKey]:
     """Runs when an input was updated, when its own code changed, or when it is missing, once every input exists and none is in work."""
-    wish = _missing() | dg.AutomationCondition.any_deps_updated() | dg.AutomationCondition.code_version_changed()
+    news = dg.AutomationCondition.any_deps_updated() | dg.AutomationCondition.code_version_changed()
     ready = ~dg.AutomationCondition.any_deps_missing() & ~dg.AutomationCondition.any_deps_in_progress()
-    return (_pending(wish) & ready & ~dg.AutomationCondition.in_progress()).with_label("on news of its inputs")
+    return (_wish(news) & ready & ~dg.AutomationCondition.in_progress()).with_label("on news of its inputs")
 
 
 def on_schedule(cron: str | None) -> dg.AutomationCondition[dg.AssetKey]:
     """Runs at the ticks of ``cron`` (UTC), when its connection file changed, and at once while it is missing."""
-    wish = _missing() | dg.AutomationCondition.code_version_changed()
+    news = dg.AutomationCondition.code_version_changed()
     if cron is not None:
-        wish = wish | dg.AutomationCondition.cron_tick_passed(cron)
-    return (_pending(wish) & ~dg.AutomationCondition.in_progress()).with_label("on schedule, or while missing")
+        news = news | dg.AutomationCondition.cron_tick_passed(cron)
+    return (_wish(news) & ~dg.AutomationCondition.in_progress()).with_label("on schedule, or while missing")
 
 
 def automation_sensor() -> dg.AutomationConditionSensorDefinition:
@@ -39,10 +42,11 @@ def automation_sensor() -> dg.AutomationConditionSensorDefinition:
     )
 
 
-def _missing() -> dg.AutomationCondition[dg.AssetKey]:
-    return dg.AutomationCondition.missing().newly_true()
+def _wish(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """True from the news until a run was asked for, and while the asset is missing until it was asked for or made otherwise.
 
-
-def _pending(wish: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
-    """True from the wish until the asset was requested or updated; unlike ``since_last_handled`` also for the first evaluation."""
-    return wish.since(dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated())
+    Unlike ``since_last_handled`` also for the first evaluation. News of the very tick that sees the former request is new news.
+    """
+    requested, updated = dg.AutomationCondition.newly_requested(), dg.AutomationCondition.newly_updated()
+    missing = dg.AutomationCondition.missing().newly_true()
+    return missing.since(requested | updated) | news.since(requested & ~news)

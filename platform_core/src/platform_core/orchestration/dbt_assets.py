@@ -44,7 +44,7 @@ def dbt_assets(project: DbtProject, mesh: Mesh) -> dg.AssetsDefinition:
         check_specs=[_check(test, checks[test.unique_id]) for test in manifest.tests],
         can_subset=True,
     )
-    def build(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    def build(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         selected = [unique for unique, key in keys.items() if key in context.selected_asset_keys]
         selected += [unique for unique, check in checks.items() if check in context.selected_asset_check_keys]
         names = {node.unique_id: node for node in (*manifest.models, *manifest.tests)}
@@ -133,11 +133,11 @@ def _results(
     keys: Mapping[str, dg.AssetKey],
     checks: Mapping[str, dg.AssetCheckKey],
     context: AssetExecutionContext,
-) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     raw: dict[str, Any] = event.raw_event
     data, name = raw["data"], raw["info"]["name"]
-    unique = (data.get("node_info") or {}).get("unique_id")
-    if name == "LogModelResult" or name == "LogSeedResult" or name == "LogSnapshotResult":
+    unique = str((data.get("node_info") or {}).get("unique_id"))
+    if name in {"LogModelResult", "LogSeedResult", "LogSnapshotResult"}:
         if data.get("status", "").lower() in {"error", "fail", "skipped"} or unique not in keys:
             return
         if keys[unique] in context.selected_asset_keys:
@@ -155,5 +155,3 @@ def _results(
                 severity=dg.AssetCheckSeverity.WARN if status == "warn" else dg.AssetCheckSeverity.ERROR,
                 metadata={"failing rows": int(data.get("num_failures") or 0), "seconds": round(float(data["execution_time"]), 3)},
             )
-
-

@@ -39,7 +39,7 @@ def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name=f"{connection.domain}_ingest_{connection.name}", specs=specs, can_subset=True)
-    def ingest(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def ingest(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         from platform_core.ingestion import run_sync
         from platform_core.warehouse import Warehouse
 

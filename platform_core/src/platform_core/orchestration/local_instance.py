@@ -51,7 +51,11 @@ def configuration(settings: Settings, server: EmbeddedPostgres) -> dict[str, Any
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
         "sensors": {"use_threads": True, "num_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},
-        "local_artifact_storage": {"module": "dagster.core.storage.root", "class": "LocalArtifactStorage", "config": {"base_dir": str(folder)}},
+        "local_artifact_storage": {
+            "module": "dagster.core.storage.root",
+            "class": "LocalArtifactStorage",
+            "config": {"base_dir": str(folder)},
+        },
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
         "code_servers": {"local_startup_timeout": 120},

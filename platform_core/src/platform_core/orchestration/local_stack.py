@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -101,7 +102,11 @@ class LocalStack:
         own = os.getpid()
         for process in psutil.process_iter():
             try:
-                if process.pid != own and process.environ().get(_MARK) == str(self.settings.home) and process.status() != psutil.STATUS_ZOMBIE:
+                if (
+                    process.pid != own
+                    and process.environ().get(_MARK) == str(self.settings.home)
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
@@ -174,7 +179,7 @@ def _is_worker(process: psutil.Process) -> bool:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return True
     programs = {Path(word).name for word in line[:2]}
-    modules = {after for word, after in zip(line, line[1:], strict=False) if word == "-m"}
+    modules = {after for word, after in pairwise(line) if word == "-m"}
     servers = {"dagster", "dagster-daemon", "dagster-webserver", "dagster_webserver", "dagster._daemon"}
     return not ((programs | modules) & servers)
 

@@ -35,6 +35,9 @@ def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     assets = sorted(key.to_user_string() for key in run.asset_selection or ())
     domain = assets[0].split("/")[0] if assets else "platform"
     settings = Settings.load()
-    alert = Alert(domain, f"run of {', '.join(assets) or run.job_name} failed", context.failure_event.message or "", run.run_id)
+    # The platform's own words where it failed on purpose; any other error may quote data, which an alert must not carry away.
+    said = [event.step_failure_data.user_failure_data for event in context.get_step_failure_events()]
+    detail = "\n".join(data.description for data in said if data is not None and data.description) or context.failure_event.message or ""
+    alert = Alert(domain, f"run of {', '.join(assets) or run.job_name} failed", detail, run.run_id)
     outcome = send(alert, settings, Warehouse.from_settings(settings))
     context.log.info(outcome)

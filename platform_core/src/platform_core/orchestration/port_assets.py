@@ -12,7 +12,7 @@ from platform_core import publishing
 from platform_core.catalog import CatalogProduct, Edge, deliver_all
 from platform_core.catalog import RuleResult as CatalogResult
 from platform_core.catalog import announce as tell_catalog
-from platform_core.contracts import FRESHNESS_UNITS, Contract, DataProduct, Mesh, Rule, Table, load_mesh, naming
+from platform_core.contracts import FRESHNESS_UNITS, Contract, DataProduct, Rule, Table, load_mesh, naming
 from platform_core.orchestration.asset_names import asset_key, asset_relation, owners, tag_value
 from platform_core.orchestration.conditions import on_news
 from platform_core.publishing import Outcome, rules_of
@@ -36,7 +36,7 @@ def port_assets(product: DataProduct, contract: Contract) -> dg.AssetsDefinition
         specs=[_spec(product, contract, table, keys[table.physical_name], version) for table in contract.tables],
         check_specs=[_check(rule, keys[rule.table]) for rule in rules.values()],
     )
-    def publish_port(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    def publish_port(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         settings = Settings.load()
         warehouse = Warehouse.from_settings(settings)
         mesh = load_mesh(settings.repo)

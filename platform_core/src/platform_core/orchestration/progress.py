@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -127,7 +127,7 @@ class Watch:
         return found
 
 
-def _activities(runs: list[dg.DagsterRun]) -> dict[str, str]:
+def _activities(runs: Sequence[dg.DagsterRun]) -> dict[str, str]:
     found: dict[str, str] = {}
     for run in runs:
         for asset in _assets(run):
@@ -167,4 +167,3 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
 
 def _utc(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC)
-

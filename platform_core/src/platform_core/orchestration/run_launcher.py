@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from dagster._config import UserConfigSchema
 
 WORKER_TAG = "mesh/run_worker"
-_PRELOAD = "platform_core.orchestration.run_preload"
+_PRELOAD = ["platform_core.orchestration.run_preload", "platform_core.components"]
 _lock = threading.Lock()
 
 
@@ -39,7 +40,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
     def __init__(self, preload: bool | None = None, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._context: ForkServerContext | None = None
-        self._workers: list[multiprocessing.process.BaseProcess] = []
+        self._workers: list[BaseProcess] = []
         super().__init__()
         # Only the daemon launches; it says so, and begins to import while the code locations load.
         if preload or (preload is None and "daemon" in " ".join(sys.argv)):
@@ -100,7 +101,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         with _lock:
             if self._context is None:
                 context = multiprocessing.get_context("forkserver")
-                context.set_forkserver_preload([_PRELOAD])
+                context.set_forkserver_preload(_PRELOAD)
                 context.Process(target=_nothing).start()  # starts the server
                 self._context = context
             return self._context

@@ -5,7 +5,5 @@ A domain's own code is imported by each run, so a changed file takes effect at t
 
 import dagster_dbt  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import dagster_postgres  # noqa: F401  # pyright: ignore[reportUnusedImport]
-import great_expectations  # noqa: F401  # pyright: ignore[reportUnusedImport]
+import great_expectations  # pyright: ignore[reportUnusedImport]
 import great_expectations.expectations  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-import platform_core.components  # noqa: F401  # pyright: ignore[reportUnusedImport]

@@ -45,7 +45,9 @@ def run_request_sensor(domain: str) -> dg.SensorDefinition:
         description="Starts the runs that were asked for with the mesh command.",
     )
     def run_requests(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        known = {key.to_user_string(): key for key in context.repository_def.asset_graph.get_all_asset_keys()} if context.repository_def else {}
+        known = (
+            {key.to_user_string(): key for key in context.repository_def.asset_graph.get_all_asset_keys()} if context.repository_def else {}
+        )
         with Warehouse.from_settings(Settings.load()).connect_domain(domain) as connection:
             rows = connection.execute(
                 "SELECT id, assets, reason FROM mesh.run_requests WHERE domain = %s AND requested_at > now() - interval '1 day' ORDER BY id",

@@ -6,4 +6,16 @@ from platform_core.publishing.history import FailedCheck, Publication, failed_ch
 from platform_core.publishing.publish import Outcome, publish
 from platform_core.publishing.rollback import rollback
 
-__all__ = ["FailedCheck", "Outcome", "Publication", "PublishingError", "audit_candidate", "failed_checks", "publications", "publish", "rollback", "rules_of", "served"]
+__all__ = [
+    "FailedCheck",
+    "Outcome",
+    "Publication",
+    "PublishingError",
+    "audit_candidate",
+    "failed_checks",
+    "publications",
+    "publish",
+    "rollback",
+    "rules_of",
+    "served",
+]

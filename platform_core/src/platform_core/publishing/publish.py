@@ -7,7 +7,7 @@ and a candidate that the next attempt picks up.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from psycopg import Connection, errors, sql
@@ -112,7 +112,7 @@ def publish(
 
 
 @contextlib.contextmanager
-def _alone(connection: Connection, contract_id: str) -> Iterator[None]:
+def _alone(connection: Connection, contract_id: str) -> Generator[None]:
     """One publisher a port; the lock ends with the connection, so a killed publisher frees it."""
     connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"mesh port {contract_id}",))
     try:

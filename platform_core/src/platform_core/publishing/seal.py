@@ -35,7 +35,9 @@ class Sealed:
     versions: Mapping[str, str]
 
 
-def seal(connection: Connection, contract: Contract, *, code_version: str, run_id: str | None, copied: frozenset[str] = frozenset()) -> Sealed:
+def seal(
+    connection: Connection, contract: Contract, *, code_version: str, run_id: str | None, copied: frozenset[str] = frozenset()
+) -> Sealed:
     """Seals the candidate of every table of a port, in the caller's transaction.
 
     Args:
@@ -49,7 +51,9 @@ def seal(connection: Connection, contract: Contract, *, code_version: str, run_i
         PublishingError: A candidate does not exist.
     """
     publication = new_publication()
-    versions = {table.physical_name: _seal_table(connection, contract, table, publication, table.model in copied) for table in contract.tables}
+    versions = {
+        table.physical_name: _seal_table(connection, contract, table, publication, table.model in copied) for table in contract.tables
+    }
     connection.execute(
         """INSERT INTO mesh.publications (publication, domain, product_id, contract_id, contract_version, code_version, state, tables, run_id)
            VALUES (%s, %s, %s, %s, %s, %s, 'sealed', %s, %s)""",

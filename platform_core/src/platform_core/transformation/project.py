@@ -8,7 +8,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,9 @@ class DbtProject:
         folder = settings.repo / "dbt_projects" / name
         if not (folder / "dbt_project.yml").is_file():
             raise TransformationError(
-                f"the domain {domain!r} has no dbt project", where=str(folder), remedy="create dbt_project.yml there, or remove the component"
+                f"the domain {domain!r} has no dbt project",
+                where=str(folder),
+                remedy="create dbt_project.yml there, or remove the component",
             )
         return cls(domain, folder, settings.home / "dbt" / name)
 
@@ -113,7 +115,7 @@ def _parse(projects: list[DbtProject]) -> None:
     command = [sys.executable, "-m", "platform_core.transformation.parse", *arguments]
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
     hashes = {project: project.content_hash() for project in projects}  # before: a file saved meanwhile is parsed again
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if result.returncode:
         said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-12:])
         where = ", ".join(str(project.folder) for project in projects)
@@ -137,9 +139,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(project: DbtProject) -> Iterator[None]:
+def _locked(project: DbtProject) -> Generator[None]:
     project.target.mkdir(parents=True, exist_ok=True)
     with (project.target / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-

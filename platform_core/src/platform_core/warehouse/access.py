@@ -124,7 +124,9 @@ def observe(connection: Connection, wanted: Access) -> Access:
     usage = {(str(schema), str(role)) for schema, role, privilege in spaces_acl if privilege == "USAGE"}
     reads = {(str(schema), str(relation), str(role)) for schema, relation, role, privilege in relations_acl if privilege == "SELECT"}
     extra = {(str(privilege), str(schema), "", str(role)) for schema, role, privilege in spaces_acl if privilege != "USAGE"}
-    extra |= {(str(privilege), str(schema), str(name), str(role)) for schema, name, role, privilege in relations_acl if privilege != "SELECT"}
+    extra |= {
+        (str(privilege), str(schema), str(name), str(role)) for schema, name, role, privilege in relations_acl if privilege != "SELECT"
+    }
     return Access(
         {str(name): bool(login) for name, login in roles},
         frozenset((str(role), str(member)) for role, member in members),
@@ -169,18 +171,32 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
         if schema not in found.schemas:
             yield Change("create", f"schema {schema}", sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(name(schema), name(owner)))
         elif found.schemas[schema] != owner:
-            yield Change("alter", f"schema {schema} owner {owner}", sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name(schema), name(owner)))
+            yield Change(
+                "alter", f"schema {schema} owner {owner}", sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name(schema), name(owner))
+            )
     for schema, role in sorted(wanted.usage - found.usage):
-        yield Change("grant", f"usage on schema {schema} to {role}", sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name(schema), name(role)))
+        yield Change(
+            "grant", f"usage on schema {schema} to {role}", sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name(schema), name(role))
+        )
     for schema, role in sorted(found.usage - wanted.usage):
-        yield Change("revoke", f"usage on schema {schema} from {role}", sql.SQL("REVOKE ALL ON SCHEMA {} FROM {} CASCADE").format(name(schema), _grantee(role)))
+        yield Change(
+            "revoke",
+            f"usage on schema {schema} from {role}",
+            sql.SQL("REVOKE ALL ON SCHEMA {} FROM {} CASCADE").format(name(schema), _grantee(role)),
+        )
     for schema, relation, role in sorted(wanted.reads - found.reads):
         if (schema, relation) in found.relations:
             target = name(schema, relation)
-            yield Change("grant", f"select on {schema}.{relation} to {role}", sql.SQL("GRANT SELECT ON {} TO {}").format(target, name(role)))
+            yield Change(
+                "grant", f"select on {schema}.{relation} to {role}", sql.SQL("GRANT SELECT ON {} TO {}").format(target, name(role))
+            )
     for schema, relation, role in sorted(found.reads - wanted.reads):
         target = name(schema, relation)
-        yield Change("revoke", f"select on {schema}.{relation} from {role}", sql.SQL("REVOKE ALL ON {} FROM {} CASCADE").format(target, _grantee(role)))
+        yield Change(
+            "revoke",
+            f"select on {schema}.{relation} from {role}",
+            sql.SQL("REVOKE ALL ON {} FROM {} CASCADE").format(target, _grantee(role)),
+        )
     for privilege, schema, relation, role in sorted(found.extra):
         target = name(schema, relation) if relation else sql.SQL("SCHEMA {}").format(name(schema))
         shown = f"{schema}.{relation}" if relation else f"schema {schema}"

@@ -86,13 +86,12 @@ def _protect(connection: Connection) -> None:
         connection.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(target, group))
         connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
         connection.execute(sql.SQL("CREATE POLICY read ON {} FOR SELECT USING (true)").format(target))
-        for action, clause in (
-            ("INSERT", "WITH CHECK (mesh.may_write(domain))"),
-            ("UPDATE", "USING (mesh.may_write(domain)) WITH CHECK (mesh.may_write(domain))"),
-            ("DELETE", "USING (mesh.may_write(domain))"),
+        for statement in (
+            sql.SQL("CREATE POLICY insert ON {} FOR INSERT WITH CHECK (mesh.may_write(domain))"),
+            sql.SQL("CREATE POLICY update ON {} FOR UPDATE USING (mesh.may_write(domain)) WITH CHECK (mesh.may_write(domain))"),
+            sql.SQL("CREATE POLICY delete ON {} FOR DELETE USING (mesh.may_write(domain))"),
         ):
-            policy = sql.SQL("CREATE POLICY {} ON {} FOR {} {}")
-            connection.execute(policy.format(sql.Identifier(action.lower()), target, sql.SQL(action), sql.SQL(clause)))
+            connection.execute(statement.format(target))
 
 
 def _set_password(connection: Connection, warehouse: Warehouse, role: str) -> None:

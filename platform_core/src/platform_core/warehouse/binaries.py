@@ -89,7 +89,7 @@ def run(command: list[str], cwd: Path, timeout: float = 120) -> None:
     Raises:
         WarehouseError: It fails; the message carries its last lines.
     """
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
     if result.returncode:
         tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-5:])
         raise WarehouseError(f"{Path(command[-1]).name} failed ({result.returncode}): {tail}", remedy="run ./mesh doctor")

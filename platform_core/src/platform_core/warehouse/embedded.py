@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,9 +73,7 @@ class EmbeddedPostgres:
         try:
             return int((self.folder / "port").read_text())
         except (OSError, ValueError) as error:
-            raise WarehouseError(
-                "the embedded Postgres has not been made yet", where=str(self.folder), remedy="run ./mesh up"
-            ) from error
+            raise WarehouseError("the embedded Postgres has not been made yet", where=str(self.folder), remedy="run ./mesh up") from error
 
     def conninfo(self) -> dict[str, str]:
         """libpq parameters of the server, without a user.
@@ -216,7 +214,7 @@ class EmbeddedPostgres:
         return "the log ends with: " + " | ".join(lines)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
+
 from platform_core.orchestration import on_news
 
 SCORES = 5

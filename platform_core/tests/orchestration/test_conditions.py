@@ -1,0 +1,285 @@
+"""When assets run by themselves: the platform's conditions, evaluated by Dagster against an instance with real events.
+
+The small mesh: ``a/raw/s`` (on schedule) -> ``a/build/m`` -> ``a/p/t``, where the model also reads ``b/q/u`` and ``b/q/v``, ports of
+another code location: keys that this location only knows the names of.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+
+from platform_core.orchestration import on_news, on_schedule
+from platform_core.orchestration.conditions import SENSOR, TICK_SECONDS, automation_sensor
+
+RAW, MODEL, PORT = dg.AssetKey(["a", "raw", "s"]), dg.AssetKey(["a", "build", "m"]), dg.AssetKey(["a", "p", "t"])
+OTHER, SECOND = dg.AssetKey(["b", "q", "u"]), dg.AssetKey(["b", "q", "v"])
+
+
+def _definitions(*, model: str = "1", port: str = "1", raw: str = "1", cron: str | None = None) -> dg.Definitions:
+    """The location, with these code versions."""
+
+    @dg.asset(key=RAW, code_version=raw, automation_condition=on_schedule(cron))
+    def s() -> None: ...
+
+    @dg.asset(key=MODEL, deps=[RAW, OTHER, SECOND], code_version=model, automation_condition=on_news())
+    def m() -> None: ...
+
+    @dg.asset(key=PORT, deps=[MODEL], code_version=port, automation_condition=on_news())
+    def t() -> None: ...
+
+    return dg.Definitions(assets=[s, m, t])
+
+
+class Location:
+    """A code location whose automation sensor ticks when told."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.definitions = _definitions()
+        self._cursor: AssetDaemonCursor | None = None
+        self.now = dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.UTC)
+
+    def tick(self, *, seconds: float = TICK_SECONDS) -> set[dg.AssetKey]:
+        """One evaluation; what it asks for. Its runs are not started."""
+        self.now += dt.timedelta(seconds=seconds)
+        result = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, asset_selection=dg.AssetSelection.all(), cursor=self._cursor, evaluation_time=self.now
+        )
+        self._cursor = result.cursor
+        return {item.key for item in result.results if not item.true_subset.is_empty}
+
+    def restart(self) -> None:
+        """The location is new to the daemon: it has no memory of former ticks."""
+        self._cursor = None
+
+    def update(self, *keys: dg.AssetKey) -> None:
+        """New data, made by runs of other locations or outside of Dagster."""
+        for key in keys:
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+
+    def begin(self, *keys: dg.AssetKey) -> str:
+        """A run of these assets that works."""
+        job = self.definitions.get_repository_def().get_implicit_global_asset_job_def().get_subset(asset_selection=set(keys))
+        run = self.instance.create_run_for_job(job, asset_selection=frozenset(keys))
+        self._tell(run.run_id, DagsterEventType.RUN_START)
+        return run.run_id
+
+    def finish(self, run_id: str, *made: dg.AssetKey) -> None:
+        """The run ends; well when it made all that was asked of it."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        for key in made:
+            data = StepMaterializationData(dg.AssetMaterialization(key))
+            event = DagsterEvent(DagsterEventType.ASSET_MATERIALIZATION.value, run.job_name, step_key="x", event_specific_data=data)
+            self.instance.report_dagster_event(event, run_id)
+        self._tell(run_id, DagsterEventType.RUN_SUCCESS if set(made) == set(run.asset_selection or ()) else DagsterEventType.RUN_FAILURE)
+
+    def run(self, *keys: dg.AssetKey) -> None:
+        """A run of these assets, from begin to end."""
+        self.finish(self.begin(*keys), *keys)
+
+    def _tell(self, run_id: str, kind: DagsterEventType) -> None:
+        self.instance.report_dagster_event(DagsterEvent(kind.value, "job", message="told"), run_id)
+
+
+@pytest.fixture
+def location() -> Iterator[Location]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Location(instance)
+
+
+@pytest.fixture
+def settled(location: Location) -> Location:
+    """Everything was made once, and two ticks found nothing more to do."""
+    location.update(OTHER, SECOND)
+    location.run(RAW, MODEL, PORT)
+    location.tick()
+    assert location.tick() == set()
+    return location
+
+
+def test_what_is_missing_runs_at_the_first_evaluation(location: Location) -> None:
+    location.update(OTHER, SECOND, RAW)
+    assert location.tick() == {MODEL, PORT}
+
+
+def test_a_stream_that_is_missing_runs_at_once_also_without_a_schedule(location: Location) -> None:
+    assert location.tick() == {RAW}
+    assert location.tick() == set(), "asked for twice"
+
+
+def test_what_misses_an_input_waits_and_runs_when_the_last_input_is_there(location: Location) -> None:
+    assert location.tick() == {RAW}
+    location.run(RAW)
+    assert location.tick() == set()
+    location.update(OTHER)
+    assert location.tick() == set()
+    assert location.tick() == set()
+    location.update(SECOND)
+    assert location.tick() == {MODEL, PORT}, "published inputs, and nobody came"
+    assert location.tick() == set(), "asked for twice"
+
+
+def test_a_location_that_starts_after_its_inputs_were_published_does_not_wait_for_ever(location: Location) -> None:
+    location.update(OTHER, SECOND, RAW)
+    location.restart()
+    assert location.tick() == {MODEL, PORT}
+
+
+def test_a_location_that_restarts_with_everything_there_does_nothing(settled: Location) -> None:
+    settled.restart()
+    assert settled.tick() == set()
+    assert settled.tick() == set()
+
+
+@pytest.mark.parametrize("key", [OTHER, RAW])
+def test_an_update_of_an_input_asks_for_all_that_follows_in_one_run(settled: Location, key: dg.AssetKey) -> None:
+    settled.update(key)
+    assert settled.tick() == {MODEL, PORT}
+    settled.run(MODEL, PORT)
+    assert settled.tick() == set()
+    assert settled.tick() == set()
+
+
+def test_several_updates_before_a_tick_are_one_run(settled: Location) -> None:
+    settled.update(OTHER, SECOND, OTHER, RAW)
+    assert settled.tick() == {MODEL, PORT}
+    settled.run(MODEL, PORT)
+    assert settled.tick() == set()
+
+
+def test_no_update_no_run(settled: Location) -> None:
+    assert [settled.tick(seconds=3600) for _ in range(8)] == [set()] * 8
+
+
+@pytest.mark.parametrize(("changed", "asked"), [("model", {MODEL, PORT}), ("port", {PORT}), ("raw", {RAW})])
+def test_a_change_of_code_runs_what_changed(settled: Location, changed: str, asked: set[dg.AssetKey]) -> None:
+    settled.definitions = _definitions(**{changed: "2"})
+    found = settled.tick()
+    assert found >= asked
+    assert not found - asked - {MODEL, PORT}, "what lies before the change was asked for"
+    settled.run(*found)
+    assert settled.tick() <= {MODEL, PORT} - found
+    assert settled.tick() == set()
+
+
+def test_a_failed_audit_leads_to_nothing_downstream(settled: Location) -> None:
+    """A port whose audit fails has no materialization. The run that tried is no news to anybody, and is not tried again."""
+    settled.update(OTHER)
+    assert settled.tick() == {MODEL, PORT}
+    settled.finish(settled.begin(MODEL, PORT), MODEL)
+    assert settled.tick() == set()
+    assert [settled.tick() for _ in range(5)] == [set()] * 5
+
+
+def test_after_a_failed_audit_new_input_is_a_new_chance(settled: Location) -> None:
+    settled.update(OTHER)
+    settled.tick()
+    settled.finish(settled.begin(MODEL, PORT), MODEL)
+    settled.tick()
+    settled.update(SECOND)
+    assert settled.tick() == {MODEL, PORT}
+
+
+def test_an_input_in_work_is_waited_for(settled: Location) -> None:
+    """One run of the whole chain instead of one now and one a moment later."""
+    settled.update(OTHER)
+    run = settled.begin(RAW)
+    assert settled.tick() == set()
+    assert settled.tick() == set()
+    settled.finish(run, RAW)
+    assert settled.tick() == {MODEL, PORT}
+    assert settled.tick() == set()
+
+
+def test_an_input_whose_work_failed_is_not_waited_for_any_longer(settled: Location) -> None:
+    settled.update(OTHER)
+    run = settled.begin(RAW)
+    assert settled.tick() == set()
+    settled.finish(run)
+    assert settled.tick() == {MODEL, PORT}
+
+
+def test_nothing_is_asked_for_while_it_runs(settled: Location) -> None:
+    run = settled.begin(MODEL, PORT)
+    settled.update(OTHER)
+    assert settled.tick() == set()
+    settled.finish(run, MODEL, PORT)
+    assert settled.tick() == {MODEL, PORT}, "the run had read the input before its update: the update is lost"
+    settled.run(MODEL, PORT)
+    assert settled.tick() == set()
+    assert settled.tick() == set()
+
+
+def test_an_update_while_the_run_that_was_asked_for_works_is_not_lost(settled: Location) -> None:
+    settled.update(OTHER)
+    assert settled.tick() == {MODEL, PORT}
+    run = settled.begin(MODEL, PORT)
+    settled.update(SECOND)  # the run may have read the former rows already
+    assert settled.tick() == set()
+    settled.finish(run, MODEL, PORT)
+    assert settled.tick() == {MODEL, PORT}
+    settled.run(MODEL, PORT)
+    assert settled.tick() == set()
+
+
+def test_an_update_between_the_request_and_the_end_of_a_quick_run_is_not_lost(settled: Location) -> None:
+    """All within one tick: requested, started, input updated, run ended."""
+    settled.update(OTHER)
+    assert settled.tick() == {MODEL, PORT}
+    run = settled.begin(MODEL, PORT)
+    settled.update(SECOND)
+    settled.finish(run, MODEL, PORT)
+    assert settled.tick() == {MODEL, PORT}
+    settled.run(MODEL, PORT)
+    assert settled.tick() == set()
+
+
+def test_a_run_by_hand_is_not_repeated(settled: Location) -> None:
+    settled.run(RAW, MODEL, PORT)
+    assert settled.tick() == set()
+    assert settled.tick() == set()
+
+
+def test_a_first_run_by_hand_is_not_repeated(location: Location) -> None:
+    location.update(OTHER, SECOND)
+    run = location.begin(RAW, MODEL, PORT)
+    assert location.tick() == set()
+    location.finish(run, RAW, MODEL, PORT)
+    assert location.tick() == set()
+    assert location.tick() == set()
+
+
+def test_a_stream_runs_at_the_ticks_of_its_schedule(location: Location) -> None:
+    location.definitions = _definitions(cron="0 * * * *")
+    location.update(RAW)
+    assert location.tick() == set()
+    assert location.tick(seconds=1800) == set()
+    assert location.tick(seconds=1800) == {RAW}
+    location.run(RAW)
+    assert RAW not in location.tick()
+    assert location.tick(seconds=3600) >= {RAW}
+
+
+def test_a_missed_schedule_is_made_up_for_once(location: Location) -> None:
+    location.definitions = _definitions(cron="0 * * * *")
+    location.update(RAW)
+    location.tick()
+    assert RAW in location.tick(seconds=5 * 3600)
+    location.run(RAW)
+    assert RAW not in location.tick()
+
+
+def test_the_sensor_is_on_and_quick() -> None:
+    """Dagster's default is off, and a tick every 30 s: each hop between domains would wait for it."""
+    sensor = automation_sensor()
+    assert sensor.name == SENSOR
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds is not None
+    assert sensor.minimum_interval_seconds <= 5
