@@ -48,3 +48,20 @@ def database(empty_database: Warehouse) -> Warehouse:
 def repo() -> Path:
     """The root of this repository."""
     return Path(__file__).parent
+
+
+# Tests that share the one running platform, in the order in which they may use it: started twice, used, stopped.
+_PLATFORM = ("tests/end_to_end/test_bare_machine.py", "tests/end_to_end", "tests/browser", "tests/zz_end")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps what shares a platform on one worker, and starts with it, because it takes longest; other files stay whole."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((at for at, prefix in enumerate(_PLATFORM) if item.nodeid.startswith(prefix)), len(_PLATFORM))
+
+    items.sort(key=rank)
+    for item in items:
+        group = "platform" if rank(item) < len(_PLATFORM) else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -185,5 +185,5 @@ def _kill_halfway(platform: Platform) -> None:
 def _something_loaded(platform: Platform) -> bool:
     try:
         return bool(platform.rows("SELECT 1 FROM pg_stat_user_tables WHERE schemaname LIKE '%%\\_raw' AND n_live_tup > 0 LIMIT 1"))
-    except (psycopg.Error, Exception):  # noqa: BLE001 - the server may not be there yet, in many ways
+    except (psycopg.Error, Exception):
         return False

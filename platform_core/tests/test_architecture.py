@@ -143,9 +143,8 @@ def _imports(path: Path, package: tuple[str, ...]) -> Iterator[tuple[str, int]]:
             base = package[: len(package) - node.level + 1] if node.level else ()
             whole = ".".join([*base, *([node.module] if node.module else [])])
             yield from ((f"{whole}.{alias.name}", node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"importlib.import_module", "import_module", "__import__"}:
-            if node.args and isinstance(node.args[0], ast.Constant):
-                yield str(node.args[0].value), node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"import_module", "__import__"}:
+            yield from ((str(name.value), node.lineno) for name in node.args[:1] if isinstance(name, ast.Constant))
 
 
 def _room(path: Path, source: Path) -> str:

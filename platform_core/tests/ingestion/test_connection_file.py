@@ -1,6 +1,6 @@
 """Connection files: what is accepted, and one clear error for each thing that is wrong."""
 
-# ruff: noqa: E501 - one case a line
+
 from __future__ import annotations
 
 import re

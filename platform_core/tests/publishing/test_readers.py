@@ -46,6 +46,11 @@ class Readers:
         for thread in self._threads:
             thread.join(30)
 
+    def let_one_through(self) -> None:
+        """Waits until one more look has come to its end."""
+        before = len(self.seen)
+        _wait_until(lambda: len(self.seen) > before, "a reader gets through")
+
     def _run(self, look: Callable[[psycopg.Connection], tuple[Any, ...]]) -> None:
         try:
             with self._port.warehouse.connect_domain("marketing", autocommit=True) as connection:
@@ -143,8 +148,7 @@ def test_a_long_reader_delays_the_switch_but_nobody_else(port: Port, action: str
         with Readers(port, _one_statement) as others:
             for _ in range(3):  # the switch queues up, gives way, and queues up again
                 _wait_until(lambda: _waiting(port) > 0, "the switch waits")
-                before = len(others.seen)
-                _wait_until(lambda: len(others.seen) > before, "another reader gets through")
+                others.let_one_through()
         assert switching.is_alive(), "the switch did not wait for the reader"
         assert others.wrong == []
         assert {found[0] for found in others.seen} == {2}

@@ -87,7 +87,8 @@ def checks(port: Port, as_json: AsJson = False) -> None:
         return
     for row in failed:
         colour = "red" if row.severity == "error" else "yellow"
-        out.print(f"[{colour}]{row.severity}[/] {relative(session, row.location)}: {row.rule}: {row.observed}", soft_wrap=True)
+        out.print(f"[{colour}]{row.severity}[/] ", end="")
+        out.print(f"{relative(session, row.location)}: {row.rule}: {row.observed}", markup=False, soft_wrap=True)
         if row.sample_query:
             out.print(f"  {row.sample_query}", markup=False, soft_wrap=True)
     if not failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import psycopg
 import typer
 from rich.console import Console
 
@@ -38,9 +39,17 @@ def main() -> None:
     try:
         app(prog_name="./mesh")
     except MeshError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print("[bold red]error:[/] ", end="")
-        console.print(str(error), markup=False)
-        sys.exit(1)
+        _complain(error)
+    except psycopg.Error as error:
+        unmade = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName)
+        remedy = "the platform's tables are not made yet: run ./mesh apply" if unmade else "run ./mesh doctor"
+        _complain(MeshError(str(error).strip(), remedy=remedy))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _complain(error: MeshError) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold red]error:[/] ", end="")
+    console.print(str(error), markup=False)
+    sys.exit(1)

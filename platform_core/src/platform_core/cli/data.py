@@ -39,6 +39,7 @@ def query(
     """
     import psycopg
     from rich.table import Table
+    from rich.text import Text
 
     session = Session.open()
     if domain is not None and domain not in session.mesh.domains:
@@ -50,7 +51,8 @@ def query(
     with warehouse.connect_domain(domain) if domain else warehouse.connect_platform() as connection:
         connection.read_only = True
         try:
-            cursor = connection.execute(sql.encode())
+            # Prepared, it can be one statement only: a second one could end the transaction that is read-only.
+            cursor = connection.execute(sql.encode(), prepare=True)
             rows = cursor.fetchmany(limit + 1) if cursor.description else []
         except psycopg.Error as error:
             raise MeshError(str(error).strip(), remedy="correct the statement, or run ./mesh status to see the ports") from error
@@ -61,9 +63,9 @@ def query(
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(name)
+        table.add_column(Text(name))
     for row in rows[:limit]:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))  # data is no markup
     out.print(table)
     if len(rows) > limit:
         err.print(f"[dim]more than {limit} rows; add --limit[/]")

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def test(context: typer.Context) -> None:
-    """Run the whole test suite; arguments go to pytest.
+    """Run the whole test suite, on two workers; arguments go to pytest.
 
     Examples:
 
@@ -38,7 +38,11 @@ def test(context: typer.Context) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESH_") or name == "MESH_UV"}
     environment |= {"GX_ANALYTICS_ENABLED": "false", "DATAHUB_TELEMETRY_ENABLED": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     environment["MESH_TEST_HOME"] = str(settings.home)
-    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *context.args], cwd=settings.repo, env=environment))
+    sys.exit(
+        subprocess.call(
+            [sys.executable, "-m", "pytest", *(context.args or ["-n", "2", "--dist", "loadgroup"])], cwd=settings.repo, env=environment
+        )
+    )
 
 
 def execute(context: typer.Context) -> None:

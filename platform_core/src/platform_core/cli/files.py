@@ -70,7 +70,12 @@ def lint(as_json: AsJson = False) -> None:
 
 
 def plan(as_json: AsJson = False) -> None:
-    """Show what `apply` would change in the warehouse; nothing is touched. Clauses that nothing enforces are listed too."""
+    """Show what `apply` would change in the warehouse; nothing is touched. Clauses that nothing enforces are listed too.
+
+    Example:
+
+      ./mesh plan
+    """
     from platform_core import warehouse
 
     session = Session.open()
@@ -96,7 +101,12 @@ def plan(as_json: AsJson = False) -> None:
 
 
 def apply(as_json: AsJson = False) -> None:
-    """Make the warehouse what the files say: schemas, roles, grants. A second time changes nothing."""
+    """Make the warehouse what the files say: schemas, roles, grants. A second time changes nothing.
+
+    Example:
+
+      ./mesh apply
+    """
     from platform_core import warehouse
 
     session = Session.open()

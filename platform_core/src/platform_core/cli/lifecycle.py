@@ -43,7 +43,12 @@ def up(
 
 
 def down(as_json: AsJson = False) -> None:
-    """Stop Dagster, its runs and the embedded Postgres of this checkout. Data stays."""
+    """Stop Dagster, its runs and the embedded Postgres of this checkout. Data stays.
+
+    Example:
+
+      ./mesh down
+    """
     from platform_core.orchestration.local_stack import LocalStack
     from platform_core.warehouse import EmbeddedPostgres
 
@@ -58,7 +63,12 @@ def down(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show what every product serves: rows, checks, version, age."""
+    """Show what every product serves: rows, checks, version, age.
+
+    Example:
+
+      ./mesh status --json
+    """
     session = Session.open()
     listed = table.products(session)
     if as_json:
@@ -68,7 +78,12 @@ def status(as_json: AsJson = False) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check ports, disk, memory, versions, environment, database and code locations, each with a remedy."""
+    """Check ports, disk, memory, versions, environment, database and code locations, each with a remedy.
+
+    Example:
+
+      ./mesh doctor
+    """
     from platform_core.cli.checkup import examine
 
     findings = examine(Settings.load(), progress=None if as_json else err)

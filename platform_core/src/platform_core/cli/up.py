@@ -34,7 +34,7 @@ from platform_core.warehouse import EmbeddedPostgres, Warehouse
 if TYPE_CHECKING:
     from platform_core.orchestration.progress import State
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
 
 
 class UpError(MeshError):
@@ -50,9 +50,9 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
         session = Session.open()
         for problem in session.mesh.problems:
             if problem.severity == "error":
-                err.print(
-                    f"[red]error[/] {relative(session, problem.location)}: {problem.message}\n  remedy: {problem.remedy}", soft_wrap=True
-                )
+                err.print("[red]error[/] ", end="")
+                said = f"{relative(session, problem.location)}: {problem.message}\n  remedy: {problem.remedy}"
+                err.print(said, markup=False, soft_wrap=True)
         broken = any(problem.severity == "error" for problem in session.mesh.problems)
         started_postgres = _prepare(session)
         stack = LocalStack(settings)

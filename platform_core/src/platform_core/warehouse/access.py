@@ -194,7 +194,7 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
         target = name(schema, relation)
         yield Change(
             "revoke",
-            f"select on {schema}.{relation} from {role}",
+            f"select on {schema}.{relation} from {role}",  # noqa: S608 - a label, no statement
             sql.SQL("REVOKE ALL ON {} FROM {} CASCADE").format(target, _grantee(role)),
         )
     for privilege, schema, relation, role in sorted(found.extra):

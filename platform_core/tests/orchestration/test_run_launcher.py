@@ -1,0 +1,184 @@
+"""The warm run launcher: real runs in forked processes, on a real instance that stores in Postgres."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing.forkserver
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.definitions.reconstruct import ReconstructableJob
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+from dagster._daemon.monitoring.run_monitoring import monitor_started_run
+
+from platform_core.orchestration import run_launcher
+from platform_core.orchestration.local_instance import write_instance
+from platform_core.orchestration.run_launcher import WORKER_TAG, WarmRunLauncher
+from platform_core.settings import Settings
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, prepare_databases
+
+pytestmark = pytest.mark.timeout(120)
+JOBS = Path(__file__).with_name("launched_jobs.py")
+NOBODY: Any = None  # the launcher needs no workspace
+
+
+@pytest.fixture(scope="module")
+def instance(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Iterator[dg.DagsterInstance]:
+    """The laptop's instance as ``mesh up`` writes it; only the fork server imports less, to be ready sooner."""
+    settings = Settings.load({"MESH_REPO": str(repo), "MESH_HOME": str(tmp_path_factory.mktemp("home"))})
+    prepare_databases(Warehouse({**postgres.conninfo(), "dbname": "launcher"}, server=postgres))
+    home = write_instance(settings, postgres)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_launcher, "_PRELOAD", ["platform_core.orchestration.run_launcher", "dagster_postgres"])
+        with dg.DagsterInstance.from_config(str(home)) as made:
+            yield made
+        multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def launch(instance: dg.DagsterInstance, tmp_path: Path) -> Callable[[str], tuple[str, Path]]:
+    """Launches a job of ``launched_jobs.py``; gives the run and the file that its worker writes."""
+
+    def go(name: str) -> tuple[str, Path]:
+        marker = tmp_path / name
+        job = ReconstructableJob.for_file(str(JOBS), name)
+        op = {"succeeds": "note", "stays": "stay"}.get(name)
+        config = {"ops": {op: {"config": {"marker": str(marker)}}}} if op else {}
+        run = instance.create_run_for_job(job.get_definition(), run_config=config, job_code_origin=job.get_python_origin())
+        instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=NOBODY))
+        return run.run_id, marker
+
+    return go
+
+
+def _until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.02)
+
+
+def _run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run
+
+
+def _ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    _until(lambda: _run(instance, run_id).is_finished, "the run ends")
+    return _run(instance, run_id).status
+
+
+def test_the_instance_is_the_platforms(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.run_launcher, WarmRunLauncher)
+    assert type(instance.event_log_storage).__module__.startswith("dagster_postgres")
+    assert instance.run_launcher.supports_check_run_worker_health
+    written = (Path(cast(str, instance.root_directory)) / "dagster.yaml").read_text()
+    assert "passfile" in written
+    assert "password" not in written.replace("passfile", "")
+
+
+def test_a_run_succeeds_in_a_process_of_its_own(instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]) -> None:
+    run_id, marker = launch("succeeds")
+    assert _ended(instance, run_id) is dg.DagsterRunStatus.SUCCESS
+    pid, session = marker.read_text().split()
+    assert int(pid) != os.getpid()
+    assert session == pid, "Ctrl-C at the terminal would reach the run"
+    assert _run(instance, run_id).tags[WORKER_TAG].split()[0] == pid
+    _until(lambda: not psutil.pid_exists(int(pid)), "the worker is gone, and is no zombie")
+
+
+def test_a_run_that_fails_is_reported_by_itself(instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]) -> None:
+    run_id, _ = launch("fails")
+    assert _ended(instance, run_id) is dg.DagsterRunStatus.FAILURE
+    assert instance.run_launcher.terminate(run_id) is False, "a finished run cannot be stopped"
+
+
+def test_runs_work_side_by_side_and_are_told_apart(instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]) -> None:
+    first, marker = launch("stays")
+    _until(marker.exists, "the first run works")
+    second, _ = launch("succeeds")
+    assert _ended(instance, second) is dg.DagsterRunStatus.SUCCESS
+    assert instance.run_launcher.check_run_worker_health(_run(instance, first)).status is WorkerStatus.RUNNING
+    assert instance.run_launcher.terminate(first) is True
+    assert _ended(instance, first) is dg.DagsterRunStatus.CANCELED
+
+
+def test_a_run_is_stopped_on_request_and_says_so(instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]) -> None:
+    run_id, marker = launch("stays")
+    _until(marker.exists, "the run works")
+    # As the web server does: another process, with a launcher that launched nothing.
+    stranger = WarmRunLauncher(preload=False)
+    stranger.register_instance(instance)
+    assert stranger.check_run_worker_health(_run(instance, run_id)).status is WorkerStatus.RUNNING
+    assert stranger.terminate(run_id) is True
+    assert _ended(instance, run_id) is dg.DagsterRunStatus.CANCELED
+    pid = int(marker.read_text().split()[0])
+    _until(lambda: not psutil.pid_exists(pid), "the worker is gone")
+    assert stranger.terminate(run_id) is False
+
+
+def test_a_killed_worker_is_noticed_and_its_run_is_reported_failed(
+    instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]
+) -> None:
+    run_id, marker = launch("stays")
+    _until(marker.exists, "the run works")
+    pid = int(marker.read_text().split()[0])
+    psutil.Process(pid).kill()
+    _until(
+        lambda: instance.run_launcher.check_run_worker_health(_run(instance, run_id)).status is WorkerStatus.FAILED,
+        "the health check says so",
+    )
+    assert str(pid) in str(instance.run_launcher.check_run_worker_health(_run(instance, run_id)).msg)
+    (record,) = instance.get_run_records(dg.RunsFilter(run_ids=[run_id]))
+    monitor_started_run(instance, NOBODY, record, logging.getLogger("monitor"))
+    assert _run(instance, run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_worker_is_gone_can_be_stopped(instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]) -> None:
+    run_id, marker = launch("stays")
+    _until(marker.exists, "the run works")
+    worker = psutil.Process(int(marker.read_text().split()[0]))
+    worker.kill()
+    _until(lambda: not worker.is_running(), "the worker is gone")
+    assert instance.run_launcher.terminate(run_id) is True
+    assert _run(instance, run_id).status is dg.DagsterRunStatus.CANCELED
+
+
+@pytest.mark.parametrize("tag", [f"{os.getpid()} 1.00", "999999999 1.00", "", "none"], ids=["reused", "unknown", "empty", "no number"])
+def test_a_process_that_merely_has_the_same_identifier_is_not_the_worker(instance: dg.DagsterInstance, tag: str) -> None:
+    """Identifiers are used again: after a restart of the machine the tag may name anybody, who must not be stopped for it."""
+    job = ReconstructableJob.for_file(str(JOBS), "stays")
+    config = {"ops": {"stay": {"config": {"marker": "x"}}}}
+    run = instance.create_run_for_job(job.get_definition(), run_config=config, tags={WORKER_TAG: tag})
+    assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+    assert instance.run_launcher.terminate(run.run_id) is True, "and with it this process, had it been taken for the worker"
+    assert _run(instance, run.run_id).status is dg.DagsterRunStatus.CANCELED
+
+
+def test_only_the_daemon_warms_up_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[str] = []
+    monkeypatch.setattr(WarmRunLauncher, "_forks", lambda _self: warmed.append(threading_name()))
+    for arguments, expected in (
+        (["dagster-webserver"], 0),
+        (["dagster-daemon", "run"], 1),
+        (["/x/python", "-m", "dagster._daemon", "run"], 1),
+    ):
+        warmed.clear()
+        monkeypatch.setattr("sys.argv", arguments)
+        WarmRunLauncher()
+        if expected:
+            _until(lambda: warmed, "the fork server starts")
+        assert len(warmed) == expected
+
+
+def threading_name() -> str:
+    import threading
+
+    return threading.current_thread().name
