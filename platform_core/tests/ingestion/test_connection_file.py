@@ -1,6 +1,5 @@
 """Connection files: what is accepted, and one clear error for each thing that is wrong."""
 
-
 from __future__ import annotations
 
 import re

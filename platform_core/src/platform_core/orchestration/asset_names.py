@@ -6,9 +6,6 @@ import dagster as dg
 
 from platform_core.contracts import Mesh, naming
 
-RAW_GROUP = "raw"
-BUILD_GROUP = "build"
-
 
 def asset_key(key: naming.Key) -> dg.AssetKey:
     """The asset key of a name; never one part with slashes in it."""

@@ -16,7 +16,7 @@ import dagster as dg
 from dagster import AssetExecutionContext
 
 from platform_core.contracts import Mesh, naming
-from platform_core.orchestration.asset_names import BUILD_GROUP, asset_key, relation_asset
+from platform_core.orchestration.asset_names import asset_key, relation_asset
 from platform_core.orchestration.conditions import on_news
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, Model, Test, read_manifest
@@ -65,7 +65,7 @@ def _spec(model: Model, key: dg.AssetKey, project: DbtProject, mesh: Mesh) -> dg
     return dg.AssetSpec(
         key,
         deps=deps,
-        group_name=BUILD_GROUP,
+        group_name=project.domain,  # one group a domain: the global graph, which joins groups of one name, then shows the mesh
         kinds={"dbt", "postgres", *({"view"} if model.materialized == "view" else {"table"})},
         description=model.description or None,
         code_version=model.checksum[:12],

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster import AssetExecutionContext
 
 from platform_core.contracts import naming
-from platform_core.orchestration.asset_names import RAW_GROUP, asset_key
+from platform_core.orchestration.asset_names import asset_key
 from platform_core.orchestration.conditions import on_schedule
 from platform_core.settings import Settings
 
@@ -22,7 +22,7 @@ def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
     specs = [
         dg.AssetSpec(
             keys[stream.name],
-            group_name=RAW_GROUP,
+            group_name=connection.domain,
             kinds={"airbyte", "postgres"},
             description=f"Stream `{stream.name}` of the connection `{connection.name}`, as the source gives it.",
             code_version=connection.content_hash,

@@ -84,7 +84,7 @@ def _spec(product: DataProduct, contract: Contract, table: Table, key: dg.AssetK
     return dg.AssetSpec(
         key,
         deps=[asset_key(naming.build_key(product.domain, table.model))],
-        group_name=product.name,
+        group_name=product.domain,
         description=table.description or contract.description_purpose,
         owners=owners(product.team_name, product.owners),
         kinds={"postgres", "dataproduct"},

@@ -20,7 +20,7 @@ SCORES = 5
 @dg.asset(
     key=["marketing", "build", "customer_segments"],
     ins={"customer_orders": dg.AssetIn(key=["marketing", "build", "customer_orders"])},
-    group_name="build",
+    group_name="marketing",
     kinds={"polars", "postgres"},
     code_version="1",
     automation_condition=on_news(),
