@@ -54,14 +54,17 @@ def repo() -> Path:
 _PLATFORM = ("tests/end_to_end/test_bare_machine.py", "tests/end_to_end", "tests/browser", "tests/zz_end")
 
 
+def _rank(item: pytest.Item) -> int:
+    return next((at for at, prefix in enumerate(_PLATFORM) if item.nodeid.startswith(prefix)), len(_PLATFORM))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keeps what shares a platform on one worker; other files stay whole too. Before xdist looks for the marks."""
+    group = "platform" if _rank(item) < len(_PLATFORM) else item.nodeid.split("::")[0]
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps what shares a platform on one worker, and starts with it, because it takes longest; other files stay whole."""
-
-    def rank(item: pytest.Item) -> int:
-        return next((at for at, prefix in enumerate(_PLATFORM) if item.nodeid.startswith(prefix)), len(_PLATFORM))
-
-    items.sort(key=rank)
-    for item in items:
-        group = "platform" if rank(item) < len(_PLATFORM) else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Starts with what shares a platform, because it takes longest."""
+    items.sort(key=lambda item: _rank(item))

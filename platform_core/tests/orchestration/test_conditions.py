@@ -7,6 +7,7 @@ another code location: keys that this location only knows the names of.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Iterator
 
 import dagster as dg
@@ -21,6 +22,7 @@ RAW, MODEL, PORT = dg.AssetKey(["a", "raw", "s"]), dg.AssetKey(["a", "build", "m
 OTHER, SECOND = dg.AssetKey(["b", "q", "u"]), dg.AssetKey(["b", "q", "v"])
 
 
+@functools.cache
 def _definitions(*, model: str = "1", port: str = "1", raw: str = "1", cron: str | None = None) -> dg.Definitions:
     """The location, with these code versions."""
 

@@ -101,7 +101,7 @@ def test_every_model_and_test_is_there(domain: str, assets: dict[str, Any], proj
 
 def test_specs_carry_what_a_reader_of_the_ui_looks_for(assets: dict[str, Any]) -> None:
     spec = next(spec for spec in assets["sales"].specs if spec.key.path[-1] == "orders")
-    assert spec.group_name == "build"
+    assert spec.group_name == "sales"
     assert {"dagster/kind/dbt", "dagster/kind/postgres", "dagster/kind/table"} <= set(spec.tags)
     assert spec.description
     assert spec.code_version

@@ -49,7 +49,7 @@ def test_keys_owners_tags_and_kinds(ports: dict[str, Any]) -> None:
     for spec, table, raw, own in _specs(ports):
         domain, product = own["id"].split(".")
         assert spec.key == dg.AssetKey([domain, product, table["physicalName"]])
-        assert spec.group_name == product
+        assert spec.group_name == domain
         assert set(spec.owners) == {
             f"team:{own['team']['name']}",
             *(member["username"] for member in own["team"]["members"] if member["role"] == "owner"),

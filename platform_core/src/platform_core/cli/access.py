@@ -83,7 +83,7 @@ def checks(port: Port, as_json: AsJson = False) -> None:
     with session.warehouse.connect_platform(autocommit=True) as connection:
         failed = failed_checks(connection, contract.id)
     if as_json:
-        print_json({"contract": contract.id, "failed": [row.__dict__ for row in failed]})
+        print_json({"contract": contract.id, "failed": [{**row.__dict__, "location": relative(session, row.location)} for row in failed]})
         return
     for row in failed:
         colour = "red" if row.severity == "error" else "yellow"

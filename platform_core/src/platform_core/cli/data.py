@@ -54,6 +54,9 @@ def query(
             # Prepared, it can be one statement only: a second one could end the transaction that is read-only.
             cursor = connection.execute(sql.encode(), prepare=True)
             rows = cursor.fetchmany(limit + 1) if cursor.description else []
+        except psycopg.errors.InsufficientPrivilege as error:
+            remedy = f"name the port as an input in a product file of {domain}, then ./mesh apply" if domain else "ask the platform team"
+            raise MeshError(str(error).strip(), remedy=remedy) from error
         except psycopg.Error as error:
             raise MeshError(str(error).strip(), remedy="correct the statement, or run ./mesh status to see the ports") from error
         names = [column.name for column in cursor.description or ()]

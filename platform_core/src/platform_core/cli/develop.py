@@ -13,7 +13,8 @@ import typer
 from platform_core.cli.session import AsJson
 from platform_core.settings import Settings
 
-_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
+# Options after the first word belong to the program that is called, its --help too.
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": ["--help"]}
 
 
 def register(app: typer.Typer) -> None:
@@ -40,13 +41,15 @@ def test(context: typer.Context) -> None:
     environment["MESH_TEST_HOME"] = str(settings.home)
     sys.exit(
         subprocess.call(
-            [sys.executable, "-m", "pytest", *(context.args or ["-n", "2", "--dist", "loadgroup"])], cwd=settings.repo, env=environment
+            [sys.executable, "-m", "pytest", *(context.args or ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"])],
+            cwd=settings.repo,
+            env=environment,
         )
     )
 
 
 def execute(context: typer.Context) -> None:
-    """Run a program of the environment (dagster, dg, dbt, psql, ...) with everything set for this checkout.
+    """Run a program of the environment (dagster, dg, dbt, datahub, ...) with everything set for this checkout.
 
     Examples:
 

@@ -142,7 +142,8 @@ def _watch(
             while True:
                 view.show(session, state)
                 working = working or (time.monotonic() if state.running else 0.0)
-                if not state.outdated and (fresh or state.settled):
+                # A port is switched before its run ends: the catalog is told after that, and a killed run would be tried again.
+                if not state.outdated and (state.settled or (fresh and not state.running)):
                     return 0, None, working
                 if state.settled:
                     again = () if retried else watch.retry(state)
