@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql
@@ -54,17 +55,22 @@ def repo() -> Path:
 _PLATFORM = ("tests/end_to_end/test_bare_machine.py", "tests/end_to_end", "tests/browser", "tests/zz_end")
 
 
-def _rank(item: pytest.Item) -> int:
-    return next((at for at, prefix in enumerate(_PLATFORM) if item.nodeid.startswith(prefix)), len(_PLATFORM))
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keeps what shares a platform on one worker; other files stay whole too. Before xdist looks for the marks."""
-    group = "platform" if _rank(item) < len(_PLATFORM) else item.nodeid.split("::")[0]
-    item.add_marker(pytest.mark.xdist_group(group))
+def _rank(nodeid: str) -> int:
+    return next((at for at, prefix in enumerate(_PLATFORM) if nodeid.startswith(prefix)), len(_PLATFORM))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts with what shares a platform, because it takes longest."""
-    items.sort(key=lambda item: _rank(item))
+    items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps what shares a platform on one worker, and every other file whole."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OnePlatform(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "platform" if _rank(nodeid) < len(_PLATFORM) else nodeid.split("::", 1)[0]
+
+    return OnePlatform(config, log)

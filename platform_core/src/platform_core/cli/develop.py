@@ -41,7 +41,7 @@ def test(context: typer.Context) -> None:
     environment["MESH_TEST_HOME"] = str(settings.home)
     sys.exit(
         subprocess.call(
-            [sys.executable, "-m", "pytest", *(context.args or ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"])],
+            [sys.executable, "-m", "pytest", *(context.args or ["-n", "2", "--no-loadscope-reorder"])],
             cwd=settings.repo,
             env=environment,
         )
