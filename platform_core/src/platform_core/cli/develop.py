@@ -36,7 +36,8 @@ def test(context: typer.Context) -> None:
       ./mesh test platform_core/tests/contracts -x
     """
     settings = Settings.load()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESH_") or name == "MESH_UV"}
+    kept = {"MESH_UV", "MESH_SCREENSHOTS"}  # a test makes its own platform: settings of this one would reach into it
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESH_") or name in kept}
     environment |= {"GX_ANALYTICS_ENABLED": "false", "DATAHUB_TELEMETRY_ENABLED": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     environment["MESH_TEST_HOME"] = str(settings.home)
     sys.exit(

@@ -63,6 +63,7 @@ def print_json(document: Any) -> None:
     import orjson
 
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode() + "\n")
+    sys.stdout.flush()  # `up` goes on serving after it
 
 
 def relative(session: Session, path: Any) -> str:

@@ -71,12 +71,11 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
             _note_phases(settings, began, prepared, working)
             if code == 0 and not broken:
                 _remember(session)
-            if not as_json or not ui:
-                _finish(session, time.monotonic() - began, address, as_json)
+            _finish(session, time.monotonic() - began, address, as_json)
             if summary:
                 err.print(summary, markup=False, soft_wrap=True)
             if ui:
-                _serve(process, stack, address, as_json, session, time.monotonic() - began)
+                _serve(process, stack, address)
             return 1 if broken else code
 
 
@@ -190,12 +189,8 @@ def _finish(session: Session, seconds: float, address: str | None, as_json: bool
         err.print(f"{seconds:.1f} s")
 
 
-def _serve(
-    process: subprocess.Popen[bytes], stack: LocalStack, address: str | None, as_json: bool, session: Session, seconds: float
-) -> None:
+def _serve(process: subprocess.Popen[bytes], stack: LocalStack, address: str | None) -> None:
     """Keeps serving until Ctrl-C or the end of Dagster."""
-    if as_json:
-        _finish(session, seconds, address, as_json)
     err.print(f"serving [bold]{address}[/]; Ctrl-C stops everything")
     with contextlib.suppress(KeyboardInterrupt):
         process.wait()
