@@ -151,6 +151,7 @@ def published_platform(repository_copy: Platform) -> Iterator[Platform]:
     _kill_halfway(platform)
     result = platform.run("up", "--no-ui", "--json", "--timeout", "300", timeout=330)
     platform.first_up = json.loads(result.stdout)
+    platform.run("status")  # starts Postgres again, which `up --no-ui` stopped with everything else
     yield platform
     platform.run("down", check=False)
 

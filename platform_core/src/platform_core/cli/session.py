@@ -11,7 +11,7 @@ from rich.console import Console
 
 from platform_core.contracts import Contract, ContractError, Mesh, did_you_mean, load_mesh
 from platform_core.settings import Settings
-from platform_core.warehouse import Warehouse
+from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
@@ -35,7 +35,10 @@ class Session:
 
     @property
     def warehouse(self) -> Warehouse:
-        """The warehouse of the environment."""
+        """The warehouse of the environment; an embedded server that was made before and is down is started, until ``mesh down``."""
+        server = EmbeddedPostgres(self.settings.home / "postgres")
+        if self.settings.warehouse_dsn is None and (server.data / "PG_VERSION").is_file():
+            server.start()
         return Warehouse.from_settings(self.settings)
 
     def contract(self, name: str) -> Contract:
