@@ -84,13 +84,9 @@ def _prepare(session: Session) -> bool:
     from platform_core.orchestration.local_instance import write_instance
 
     settings = session.settings
-    started = False
-    with err.status("starting Postgres"):
-        if settings.warehouse_dsn is None:
-            started = EmbeddedPostgres(settings.home / "postgres").start()
     server = EmbeddedPostgres(settings.home / "postgres")
-    if settings.warehouse_dsn is not None:
-        started = server.start()  # Dagster's own storage stays embedded on a laptop
+    with err.status("starting Postgres"):
+        started = server.start()  # also for an external warehouse: Dagster's own storage stays embedded on a laptop
     with err.status("applying schemas, roles and grants"):
         warehouses.prepare_databases(Warehouse({**server.conninfo(), "dbname": "mesh"}, server=server))
         steps = warehouses.apply(session.warehouse, session.mesh)

@@ -47,7 +47,7 @@ class Outcome:
     @property
     def broken(self) -> tuple[RuleResult, ...]:
         """The blocking rules that did not hold."""
-        return tuple(result for result in self.results if not result.passed and result.rule.blocking)
+        return tuple(result for result in self.results if result.blocks)
 
 
 def publish(
@@ -88,7 +88,7 @@ def publish(
         report = audit({table: (data, version) for table, version in sealed.versions.items()})
         outcome = Outcome(
             sealed.publication,
-            not any(not result.passed and result.rule.blocking for result in report.results),
+            report.passed,
             report.rows,
             tuple(report.results),
             sealed.versions,
