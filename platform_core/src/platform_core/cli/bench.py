@@ -22,7 +22,7 @@ from platform_core.cli.session import err, out, print_json
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
 
-_LOOK_SECONDS = 0.4
+_LOOK_SECONDS = 1.0  # looking costs CPU too: it must not be what is measured
 # What a process of the platform is, by a word of its command line; the first that fits.
 _KINDS = (
     ("transformation.parse", "dbt parse"),

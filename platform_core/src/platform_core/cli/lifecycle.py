@@ -122,7 +122,7 @@ def reset(
         typer.confirm(f"Remove the local state in {settings.home}?", abort=True)
     LocalStack(settings).stop()
     EmbeddedPostgres(settings.home / "postgres").stop()
-    kept = set() if environment else {"venv", "uv", "connectors"}
+    kept = set() if environment else {"venv", "uv", "pycache", "connectors"}
     for path in sorted(settings.home.iterdir()) if settings.home.is_dir() else []:
         if path.name in kept:
             continue
