@@ -26,6 +26,10 @@ WRONG = [
     ("an unknown key", "connector:\n", "conector:\n", 1, "unknown key 'conector', did you mean 'connector'?", "config, connector"),
     ("an unknown nested key", "primary_key", "primarykey", 9, "unknown key 'primarykey' in streams[0], did you mean 'primary_key'?", "primary_key"),
     ("an unknown key of the connector", "package:", "packages:", 2, "unknown key 'packages' in connector", "package, version"),
+    ("a package and a manifest", "connector:\n", "connector:\n  manifest: ads\n", 1, "names a package and a manifest", "keep one"),
+    ("neither package nor manifest", "  package: airbyte-source-faker\n", "", 1, "names neither a package nor a manifest", "manifest:"),
+    ("a manifest that is a path", "package: airbyte-source-faker", "manifest: ../ads", 2, "not the name of a manifest", "without its ending"),
+    ("a manifest that is not there", "package: airbyte-source-faker", "manifest: ads", 2, "no manifest airbyte/manifests/ads.yaml", "none yet"),
     ("no version", '  version: "7.2.1"\n', "", 1, "connector.version is missing", "add version:"),
     ("a version that is a number", '"7.2.1"', "7.2", 3, "connector.version is a number 7.2, not text", "put it in quotes"),
     ("a version range", '"7.2.1"', '">=7"', 3, "not one exact version", "one release"),
@@ -116,7 +120,7 @@ def test_a_stream_of_two_connections_is_refused_in_the_second(folder):
 
 def test_locks_and_manifests_are_no_domains(folder):
     write(folder, "x", "locks/airbyte-source-faker-7.2.1.txt")
-    write(folder, "x", "manifests/ads.yaml")
+    (folder / "airbyte" / "manifests").mkdir()
     assert check_connections(folder) == ()
 
 

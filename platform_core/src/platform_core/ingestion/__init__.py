@@ -3,7 +3,7 @@
 from platform_core.ingestion.connection import Connection, ConnectorReference, StreamSelection
 from platform_core.ingestion.connection_file import check_connections, load_connection, load_connections
 from platform_core.ingestion.connector import ConnectorCommand
-from platform_core.ingestion.environment import connector_environment, write_lock
+from platform_core.ingestion.environment import connection_command, connector_environment, write_lock
 from platform_core.ingestion.errors import (
     ConcurrentSyncError,
     ConfigurationError,
@@ -33,6 +33,7 @@ __all__ = [
     "StreamSelection",
     "SyncResult",
     "check_connections",
+    "connection_command",
     "connector_environment",
     "load_connection",
     "load_connections",

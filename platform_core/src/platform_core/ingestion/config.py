@@ -124,7 +124,7 @@ def fit_to_spec(connection: Connection, config: ResolvedConfig, spec: Mapping[st
         raise ConfigurationError(
             f"{'.'.join(map(str, ('config', *steps)))} does not fit the connector: {_without_value(first)}",
             where=str(connection.at("config", *steps)),
-            remedy=f"see what {connection.connector.package} {connection.connector.version} takes in its spec",
+            remedy=f"see what {connection.connector_label} takes in its spec",
         )
     return ResolvedConfig(data, config.substituted, tuple(sorted(secrets, key=len, reverse=True)))
 

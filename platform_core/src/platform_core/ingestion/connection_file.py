@@ -14,11 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, load_yaml
 from platform_core.ingestion.config import placeholder_problem
-from platform_core.ingestion.connection import Connection, ConnectionModel
+from platform_core.ingestion.connection import Connection
+from platform_core.ingestion.connection_model import ConnectionModel
 from platform_core.ingestion.errors import ConnectionFileError
+from platform_core.ingestion.manifest import MANIFESTS, Manifest, read_manifest, too_old
 
 FOLDER = "airbyte"
-_NOT_DOMAINS = {"locks", "manifests"}
+_NOT_DOMAINS = {"locks", MANIFESTS}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SECRET_KEY = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
 _TYPE_NAMES = {
@@ -64,7 +66,9 @@ def check_connections(repo: Path, domain: str | None = None) -> tuple[Problem, .
         return tuple(_read_domain(repo, domain)[1])
     folder = repo / FOLDER
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
-    return tuple(problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1])
+    unused = [problem for path in sorted((folder / MANIFESTS).glob("*.yaml")) for problem in read_manifest(path)[1]]
+    found = [problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1]]
+    return tuple(dict.fromkeys([*unused, *found]))  # a manifest is read by each connection that names it
 
 
 def _error(problems: list[Problem]) -> ConnectionFileError:
@@ -130,20 +134,52 @@ def _read(path: Path, domain: str) -> tuple[Connection | None, list[Problem]]:
     if problems:
         return None, problems
     model = ConnectionModel.model_validate(document.data)
+    manifest, problems = _manifest(document, model)
+    if problems:
+        return None, problems
     connection = Connection(
         domain=domain,
         name=path.stem,
         path=path,
         description=model.description,
-        connector=model.connector,
+        connector=model.connector.reference,
+        manifest=manifest,
         config=model.config,
         streams=tuple(model.streams),
         schedule=model.schedule,
         timeouts=model.timeouts,
-        content_hash=hashlib.sha256(content).hexdigest(),
+        content_hash=hashlib.sha256(content + (manifest.content if manifest else b"")).hexdigest(),
         document=document,
     )
     return connection, []
+
+
+def _manifest(document: Document, model: ConnectionModel) -> tuple[Manifest | None, list[Problem]]:
+    """The low-code connector that the file names, and what is wrong with it or with the streams that are taken from it."""
+    name = model.connector.manifest
+    if name is None:
+        return None, []
+    folder = document.path.parent.parent / MANIFESTS
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(found.stem for found in folder.glob("*.yaml"))
+        message = f"there is no manifest {FOLDER}/{MANIFESTS}/{name}.yaml{did_you_mean(name, known)}"
+        remedy = f"use one of: {', '.join(known) or 'none yet'}; or write that file (an Airbyte declarative manifest)"
+        return None, [Problem("connection-manifest", message, document.at("connector", "manifest"), remedy)]
+    manifest, problems = read_manifest(path)
+    if manifest is None:
+        return None, problems
+    version = model.connector.reference.version
+    if too_old(manifest, version):
+        message = f"the manifest {name} is written for airbyte-cdk {manifest.version}, which is newer than {version}"
+        remedy = f'add version: "{manifest.version}" or newer below manifest:, or lower the version in the manifest'
+        return None, [Problem("connection-manifest", message, document.at("connector", "manifest"), remedy)]
+    for index, stream in enumerate(model.streams):
+        if manifest.streams is not None and stream.name not in manifest.streams:
+            message = f"the manifest {name} defines no stream {stream.name!r}{did_you_mean(stream.name, manifest.streams)}"
+            remedy = f"use one of: {', '.join(manifest.streams)}"
+            problems.append(Problem("connection-manifest", message, document.at("streams", index, "name"), remedy))
+    return manifest, problems
 
 
 def _shape_problems(document: Document) -> Iterator[Problem]:
@@ -172,8 +208,10 @@ def _describe(document: Document, steps: tuple[str | int, ...], kind: str, detai
         inside = f" in {_dotted(steps[:-1])}" if steps[:-1] else ""
         message = f"unknown key {steps[-1]!r}{inside}{did_you_mean(str(steps[-1]), known)}"
         return Problem("connection-key", message, location, f"use one of: {', '.join(known)}")
-    if kind == "missing":
-        return Problem("connection-missing", f"{name} is missing", location, f"add {steps[-1]}:")
+    if kind in {"missing", "missing_key"}:
+        key = steps[-1] if kind == "missing" else detail["ctx"]["key"]
+        whole = name if kind == "missing" else f"{name}.{key}"
+        return Problem("connection-missing", f"{whole} is missing", location, f"add {key}:")
     if kind == "literal_error":
         expected = str(detail["ctx"]["expected"]).replace(" or ", ", ")
         known = re.findall(r"'([^']+)'", expected)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -47,14 +47,18 @@ class ConnectorCommand:
         argv: Program and fixed arguments; the action and its options follow.
         name: Package, for people.
         version: Exact version.
+        label: What people read, name and version by default.
+        documents: Options with their content, handed over in every action but ``spec`` (a low-code manifest).
     """
 
     argv: tuple[str, ...]
     name: str
     version: str
+    label: str = ""
+    documents: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+        return self.label or f"{self.name} {self.version}"
 
 
 class ConnectorRun:
@@ -106,11 +110,11 @@ class ConnectorRun:
         folder = tempfile.mkdtemp(prefix="mesh-connector-")
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         argv, inherited = [*self.command.argv, self.action], []
-        for name, document in self._documents.items():
-            if document is not None:
-                handover = self._stack.enter_context(handed_over(name, orjson.dumps(document, default=_exact)))
-                argv += [f"--{name}", handover.path]
-                inherited += [handover.descriptor] if handover.descriptor is not None else []
+        documents = [(name, orjson.dumps(body, default=_exact)) for name, body in self._documents.items() if body is not None]
+        for name, content in [*documents, *(self.command.documents if self.action != "spec" else ())]:
+            handover = self._stack.enter_context(handed_over(name, content))
+            argv += [f"--{name}", handover.path]
+            inherited += [handover.descriptor] if handover.descriptor is not None else []
         read_end, self._lifeline = os.pipe()
         environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
         environment |= {"HOME": folder, "TMPDIR": folder, "DO_NOT_TRACK": "true"}

@@ -17,6 +17,7 @@ from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, request
 from platform_core.ingestion.environment import packaged_spec
 from platform_core.ingestion.errors import ConnectorError
+from platform_core.ingestion.manifest import Manifest
 from platform_core.ingestion.protocol import Json
 
 
@@ -28,12 +29,14 @@ class Discovery:
         self._home = home
         self._folder = home / "connectors" / "cache" / f"{command.name}-{command.version}"
 
-    def spec(self) -> Json:
-        """The ``connectionSpecification``, a JSON Schema.
+    def spec(self, manifest: Manifest | None = None) -> Json:
+        """The ``connectionSpecification``, a JSON Schema. That of a low-code manifest stands in the manifest: the CDK ignores it.
 
         Raises:
             ConnectorError: The connector does not answer.
         """
+        if manifest is not None:
+            return manifest.spec
         packaged = packaged_spec(self._command)
         if packaged is not None:
             loaded = yaml.safe_load(packaged.read_text())  # JSON is YAML
@@ -87,7 +90,8 @@ class Discovery:
 
     def _catalog_file(self, config: ResolvedConfig) -> Path:
         content = orjson.dumps(config.data, option=orjson.OPT_SORT_KEYS)
-        return self._folder / f"catalog-{_digest(_key(self._home), content, *map(str.encode, self._command.argv))}.json"
+        given = (*map(str.encode, self._command.argv), *(document for _, document in self._command.documents))
+        return self._folder / f"catalog-{_digest(_key(self._home), content, *given)}.json"
 
 
 def _key(home: Path) -> bytes:

@@ -17,9 +17,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
-from platform_core.ingestion.connection import ConnectorReference
+from platform_core.ingestion.connection import Connection, ConnectorReference
 from platform_core.ingestion.connector import ConnectorCommand
 from platform_core.ingestion.errors import ConnectorEnvironmentError
 
@@ -53,6 +54,14 @@ def connector_environment(reference: ConnectorReference, *, repo: Path, home: Pa
         if not (environment / _COMPLETE).is_file():
             _install(environment, lock, label)
     return ConnectorCommand((str(_program(environment, reference)),), reference.package, reference.version)
+
+
+def connection_command(connection: Connection, *, repo: Path, home: Path) -> ConnectorCommand:
+    """The connector of a connection, ready to start; a low-code manifest goes along as it was read. Raises as ``connector_environment``."""
+    command = connector_environment(connection.connector, repo=repo, home=home)
+    if connection.manifest is None:
+        return command
+    return replace(command, label=connection.connector_label, documents=(("manifest-path", connection.manifest.content),))
 
 
 def write_lock(reference: ConnectorReference, target: Path) -> None:

@@ -20,7 +20,7 @@ from platform_core.ingestion.config import ResolvedConfig, fit_to_spec, resolve_
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
 from platform_core.ingestion.discovery import Discovery
-from platform_core.ingestion.environment import connector_environment
+from platform_core.ingestion.environment import connection_command
 from platform_core.ingestion.errors import ConcurrentSyncError, ConnectorError
 from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Control, Json, Log
@@ -143,9 +143,9 @@ def run_sync(
     """
     began = time.monotonic()
     config = resolve_config(connection, os.environ)
-    command = connector or connector_environment(connection.connector, repo=settings.repo, home=settings.home)
+    command = connector or connection_command(connection, repo=settings.repo, home=settings.home)
     discovery = Discovery(command, settings.home)
-    config = fit_to_spec(connection, config, discovery.spec())
+    config = fit_to_spec(connection, config, discovery.spec(connection.manifest))
     catalog = discovery.catalog(connection, config)
     tasks = plan_streams(connection, catalog, only=streams, full_refresh=full_refresh)
     with contextlib.closing(warehouse.connect_domain(connection.domain, autocommit=True)) as session:

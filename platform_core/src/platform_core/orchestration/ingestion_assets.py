@@ -30,7 +30,7 @@ def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
             skippable=True,
             metadata={
                 "connection": dg.MetadataValue.path(str(connection.path)),
-                "connector": f"{connection.connector.package} {connection.connector.version}",
+                "connector": connection.connector_label,
                 "sync mode": stream.sync_mode,
                 "dagster/relation_identifier": f"{naming.raw_schema(connection.domain)}.{stream.name}",
             },

@@ -1,0 +1,222 @@
+"""What ``airbyte/<domain>/<connection>.yaml`` may say. The JSON Schema for editors is made from these models."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from platform_core.ingestion.manifest import CDK_PACKAGE, CDK_VERSION
+
+SyncMode = Literal["full_refresh_overwrite", "full_refresh_append", "incremental_append", "incremental_deduped"]
+
+# PEP 440, a single release: a range, a wildcard or "latest" would make two runs differ.
+EXACT_VERSION = r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
+PACKAGE = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+NAME = r"[a-z][a-z0-9_]*"
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_PART = re.compile(r"(\*|(?P<low>\d+)(-(?P<high>\d+))?)(/(?P<step>\d+))?")
+_CRON_NAMES = {"@hourly", "@daily", "@weekly", "@monthly", "@yearly"}
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+
+
+class _Strict(BaseModel):
+    # The texts below the fields are their descriptions, in the JSON Schema too.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class ConnectorReference(_Strict):
+    """A package of the index that holds a connector, in one exact version."""
+
+    package: str
+    """Name on the index, for example ``airbyte-source-faker``."""
+
+    version: str
+    """Exact version."""
+
+
+class ConnectorModel(_Strict):
+    """Which connector reads the source: a package of the index, or a low-code manifest of this repository."""
+
+    package: str | None = Field(default=None, examples=["airbyte-source-faker"])
+    """Package of the Python index. It is installed into an environment of its own."""
+
+    manifest: str | None = Field(default=None, examples=["ads_spend"])
+    """A low-code connector: the name of a file `airbyte/manifests/<name>.yaml` (an Airbyte declarative manifest)."""
+
+    version: str | None = Field(default=None, examples=["7.2.1"])
+    """One exact release. Required with `package`; with `manifest` the airbyte-cdk that runs it, the platform's own by default."""
+
+    @field_validator("package")
+    @classmethod
+    def _is_package(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(PACKAGE, value):
+            raise PydanticCustomError(
+                "package",
+                "is {value}, not a package name",
+                {"value": repr(value), "remedy": "write it as on the index: airbyte-source-faker"},
+            )
+        return value
+
+    @field_validator("manifest")
+    @classmethod
+    def _is_manifest(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(NAME, value):
+            raise PydanticCustomError(
+                "manifest",
+                "is {value}, not the name of a manifest",
+                {"value": repr(value), "remedy": "write the file's name without its ending: ads for airbyte/manifests/ads.yaml"},
+            )
+        return value
+
+    @field_validator("version")
+    @classmethod
+    def _is_exact(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(EXACT_VERSION, value):
+            raise PydanticCustomError(
+                "version",
+                "is {value}, not one exact version",
+                {"value": repr(value), "remedy": 'write one release, for example "7.2.1"'},
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _names_one_connector(self) -> ConnectorModel:
+        if self.package is not None and self.manifest is not None:
+            raise PydanticCustomError(
+                "connector", "names a package and a manifest", {"remedy": "keep one: a connector is a package or a manifest"}
+            )
+        if self.package is None and self.manifest is None:
+            raise PydanticCustomError(
+                "connector", "names neither a package nor a manifest", {"remedy": "add package: and version:, or manifest:"}
+            )
+        if self.package is not None and self.version is None:
+            raise PydanticCustomError("missing_key", "has no version", {"key": "version"})
+        return self
+
+    @property
+    def reference(self) -> ConnectorReference:
+        """The package that is installed."""
+        return ConnectorReference(package=self.package or CDK_PACKAGE, version=self.version or CDK_VERSION)
+
+
+class StreamSelection(_Strict):
+    """One stream of the source and how it is synced."""
+
+    name: str = Field(min_length=1)
+    """The stream's name in the source; also the raw table's name."""
+
+    sync_mode: SyncMode
+    """How it is read, and what becomes of the rows that are there."""
+
+    namespace: str | None = None
+    """The stream's namespace, only when the source has the name twice."""
+
+    cursor_field: Names | None = None
+    """Path of the cursor, when the source does not define it."""
+
+    primary_key: Names | None = None
+    """Top-level fields, when the source does not define them."""
+
+    checkpoint: Literal["state", "complete"] = "state"
+    """When an append's rows may become visible before the stream is complete. `state`: with every STATE that does not provably lag
+    behind the rows. `complete`: only with the whole stream, for sources whose intermediate state covers fewer rows than were sent
+    and cannot be compared with them; a killed sync then starts the stream again."""
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the source is asked for changes only."""
+        return self.sync_mode.startswith("incremental")
+
+    @model_validator(mode="after")
+    def _options_have_effect(self) -> StreamSelection:
+        if self.cursor_field and not self.incremental:
+            raise PydanticCustomError(
+                "cursor_field",
+                "has a cursor_field, which a {mode} sync never uses",
+                {"mode": self.sync_mode, "remedy": "remove cursor_field, or choose an incremental sync_mode"},
+            )
+        if self.primary_key is not None and not self.primary_key:
+            raise PydanticCustomError("primary_key", "has an empty primary_key", {"remedy": "name its fields, or remove the key"})
+        return self
+
+
+class Schedule(_Strict):
+    """When the connection runs by itself: a cron line of five fields."""
+
+    cron: str = Field(examples=["0 6 * * *"])
+    """Five fields, or a name such as `@daily`."""
+
+    timezone: str = "UTC"
+    """Name of the time zone in which the cron line is read."""
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        if value not in _CRON_NAMES and not _is_cron(value):
+            raise PydanticCustomError(
+                "cron",
+                "is {value}, not a cron line",
+                {"value": repr(value), "remedy": 'write five fields, for example "0 6 * * *"'},
+            )
+        return value
+
+
+class Timeouts(_Strict):
+    """Limits in seconds."""
+
+    idle: float = Field(default=900, gt=0)
+    """The longest silence of the connector."""
+
+    total: float | None = Field(default=None, gt=0)
+    """The longest sync; no limit by default."""
+
+    discover_cache: float = Field(default=86_400, ge=0)
+    """Age at which the remembered catalog of the source is asked for again."""
+
+    @field_validator("idle", "total", "discover_cache", mode="before")
+    @classmethod
+    def _whole_numbers_too(cls, value: Any) -> Any:
+        return float(value) if type(value) is int else value
+
+
+class ConnectionModel(_Strict):
+    """A connection: which connector, with which configuration, brings which streams into a domain."""
+
+    description: str | None = None
+    """What the source is, for people."""
+
+    connector: ConnectorModel
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    """What the connector itself asks for (its spec). Secrets never stand here: write `${NAME}` or `${NAME:-default}`."""
+
+    streams: list[StreamSelection] = Field(min_length=1)
+    """What is synced: one raw table and one asset each."""
+
+    schedule: Schedule | None = None
+
+    timeouts: Timeouts = Timeouts()
+
+
+def _is_cron(text: str) -> bool:
+    fields = text.split()
+    if len(fields) != len(_CRON_RANGES):
+        return False
+    for field_, (lowest, highest) in zip(fields, _CRON_RANGES, strict=True):
+        for part in field_.split(","):
+            match = _CRON_PART.fullmatch(part)
+            if not match or match["step"] == "0":
+                return False
+            numbers = [int(number) for number in (match["low"], match["high"]) if number]
+            if any(not lowest <= number <= highest for number in numbers) or numbers != sorted(numbers):
+                return False
+    return True
