@@ -206,6 +206,8 @@ def test_query_takes_signs_that_mean_something_to_drivers(mesh: Mesh, applied: A
         "DO $$ BEGIN COMMIT; CREATE TABLE public.probe (a int); END $$",
         "WITH x AS (DELETE FROM mesh.ports RETURNING *) SELECT * FROM x",
         "SELECT setval('mesh.alerts_id_seq', 99)",
+        "COPY (SELECT 1) TO PROGRAM 'cat'",
+        "SELECT pg_read_file('PG_VERSION')",
     ],
 )
 def test_query_only_reads(mesh: Mesh, applied: Applied, statement: str) -> None:

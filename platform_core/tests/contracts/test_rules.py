@@ -144,6 +144,11 @@ def test_a_team_of_version_3_0_is_a_list_of_members(files: Files) -> None:
     assert mesh.contracts["sales.orders.orders"].owners == ("ann@example.com",)
 
 
+def test_invalid_values_of_a_list_and_a_pattern_keep_both(files: Files) -> None:
+    files.replace("orders contract", "validValues: ['NO', SE]\n", "validValues: ['NO', SE]\n              pattern: '^[A-Z]{2}$'\n")
+    assert rules(files)["orders__country__invalid_values"].arguments == {"values": ["NO", "SE"], "regex": "^[A-Z]{2}$", "must_be": 0}
+
+
 def test_values_of_version_3_2_are_accepted_values(files: Files) -> None:
     files.replace(
         "orders contract",

@@ -16,7 +16,7 @@ import yaml
 from platform_core.contracts import load_mesh
 from platform_core.orchestration import on_news, port_assets
 from platform_core.orchestration.port_assets import code_version
-from platform_core.publishing import failed_checks, publications, served
+from platform_core.publishing import audit_candidate, failed_checks, publications, served
 from platform_core.warehouse import Warehouse, apply
 
 pytestmark = pytest.mark.timeout(120)
@@ -206,16 +206,16 @@ def test_a_candidate_that_breaks_a_rule_is_held_back_and_the_run_says_why(
         red = {result.check_name: result for result in bad.get_asset_check_evaluations() if not result.passed}
         assert len(red) == 1
         (result,) = red.values()
-        line = _line(contract.path, "price band follows price")
+        where = f"{contract.path.relative_to(repo)}:{_line(contract.path, 'price band follows price')}"
         assert result.severity is dg.AssetCheckSeverity.ERROR
         assert result.metadata["observed"].value == "the query gave 3"
-        assert result.metadata["rule"].value == f"{contract.path}:{line}"
+        assert result.metadata["rule"].value == where
         assert "price_band" in str(result.metadata["sample query"].value)
         failure = bad.failure_data_for_node(bad.get_step_failure_events()[0].node_name)
         assert failure is not None
         said = str(failure.user_failure_data.description if failure.user_failure_data else "")
         assert "inventory.items.items keeps its former version" in said
-        assert f"{contract.path}:{line}: " in said
+        assert f"{where}: " in said
 
         with warehouse.connect_platform() as connection:
             assert served(connection)[contract.id].publication == first.publication
@@ -225,7 +225,7 @@ def test_a_candidate_that_breaks_a_rule_is_held_back_and_the_run_says_why(
                 "SELECT DISTINCT publication FROM mesh.catalog_outbox WHERE product_id = 'inventory.items'"
             ).fetchall()
         assert told == [(first.publication,)], "the catalog was told of what nobody can read"
-        assert (failed.location, failed.observed) == (f"{contract.path}:{line}", "the query gave 3")
+        assert (failed.location, failed.observed) == (where, "the query gave 3")
         with warehouse.connect_domain("sales") as connection:
             assert connection.execute("SELECT count(*) FROM inventory_items.items WHERE price_band <> 'entry'").fetchone() == (0,)
         for _ in range(3):
@@ -255,3 +255,16 @@ def test_a_sample_of_a_failed_check_can_be_shown(publish_items: Callable[[dg.Dag
     rows: Any = result.metadata["sample rows"].value
     assert rows == [{"item_id": "7", "model_year": "1700"}]
     assert json.dumps(rows)
+
+
+def test_a_column_that_is_missing_is_named_with_its_own_line(warehouse: Warehouse, repo: Path) -> None:
+    contract = load_mesh(repo).contracts["inventory.items.items"]
+    (table,) = contract.tables
+    kept = ", ".join(f"NULL::{column.physical_type} AS {column.physical_name}" for column in table.columns[:-1])
+    with warehouse.connect_domain("inventory") as connection:
+        connection.execute(f"CREATE TABLE inventory_build.items AS SELECT {kept}".encode())
+    report = audit_candidate(warehouse, contract, {"items": ("inventory_build", "items")})
+    (shape,) = [result for result in report.results if result.rule.name == "items__schema"]
+    assert not shape.passed
+    assert shape.rule.location == table.columns[-1].location
+    assert f"{table.columns[-1].physical_name!r} is missing (line {table.columns[-1].location.line})" in shape.observed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import subprocess
@@ -52,7 +51,7 @@ def test_personal_data_is_never_reported(bench: Any, caplog: pytest.LogCaptureFi
     ]
     report = bench.run(bench.table("orders", COLUMNS, rules, keys=["id"], personal=["email", "born"]))
     assert not any(result.passed for result in report.results)
-    told = json.dumps([result.to_json() for result in report.results]) + repr(report) + "".join(map(str, report.results))
+    told = repr(list(report.results)) + repr(report) + "".join(map(str, report.results))
     told += caplog.text + "".join(capfd.readouterr())
     assert not [secret for secret in SECRETS if secret in told]
     assert report.results[0].sample_rows == ({"id": "4", "email": "***"},)

@@ -95,6 +95,7 @@ COUNT_CASES: list[tuple[str, dict[str, Any], bool, str]] = [
     ("null_count", {"less_than": 25, "unit": "percent"}, False, "1 of 4 rows (25 percent)"),
     ("invalid_count", {"values": ["a"], "must_be": 1}, True, "1 of 4 rows"),
     ("invalid_count", {"regex": "^a", "greater_than": 1}, False, "1 of 4 rows"),
+    ("invalid_count", {"values": ["a", "b"], "regex": "^a", "must_be": 1}, True, "1 of 4 rows"),
     ("duplicate_count", {"columns": ["code"], "must_be": 1}, True, "1 of 4 rows"),
     ("duplicate_count", {"columns": ["code"], "must_not_be": 1}, False, "1 of 4 rows"),
     ("duplicate_count", {"columns": ["code", "id"], "must_be": 0}, True, "0 of 4 rows"),

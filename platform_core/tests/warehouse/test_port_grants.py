@@ -20,7 +20,7 @@ from psycopg import sql
 from platform_core.contracts import Contract, load_mesh
 from platform_core.publishing import publish
 from platform_core.quality import AuditReport
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases, readers
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, WarehouseError, apply, prepare_databases, readers
 
 pytestmark = pytest.mark.timeout(120)
 PLATFORM_TABLES = ("publications", "ports", "check_results", "catalog_outbox", "alerts", "sync_state", "run_requests")
@@ -312,6 +312,7 @@ def test_every_platform_table_speaks_of_a_domain_and_is_secured(warehouse: Wareh
         ("INSERT ON sales_orders.daily_revenue TO marketing_owner", "revoke insert on sales_orders.daily_revenue from marketing_owner"),
         ("USAGE ON SCHEMA sales_orders_data TO marketing_owner", "revoke usage on schema sales_orders_data from marketing_owner"),
         ("CREATE ON SCHEMA sales_orders TO marketing_owner", "revoke create on schema sales_orders from marketing_owner"),
+        ("CONNECT ON DATABASE {database} TO marketing_job", "revoke connect from marketing_job"),
         ("sales_orders_reader_pii TO marketing_owner", "revoke role sales_orders_reader_pii from marketing_owner"),
     ],
 )
@@ -319,9 +320,26 @@ def test_access_given_by_hand_is_taken_back(warehouse: Warehouse, repo: Path, gr
     mesh = load_mesh(repo)
     assert apply(warehouse, mesh) == ()
     with warehouse.connect_platform() as admin:
-        admin.execute(f"GRANT {grant}".encode())
+        admin.execute(f"GRANT {grant.format(database=admin.info.dbname)}".encode())
     assert [str(item) for item in apply(warehouse, mesh)] == [step]
     assert apply(warehouse, mesh) == ()
+
+
+def test_a_person_needs_nothing_but_the_products_role(warehouse: Warehouse) -> None:
+    """A login made by hand connects and reads the port, masked, and nothing else, once it has the reader's role."""
+    assert warehouse.server is not None
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("CREATE ROLE analyst LOGIN")
+        admin.execute(f"ALTER ROLE analyst PASSWORD '{warehouse.server.set_password('analyst')}'".encode())
+        with pytest.raises(WarehouseError, match="permission denied for database"):
+            warehouse.connect("analyst")
+        admin.execute("GRANT customer_profiles_reader TO analyst")
+        with warehouse.connect("analyst", autocommit=True) as person:
+            assert person.execute("SELECT count(email) FROM customer_profiles.profiles").fetchone() == (0,)
+            for forbidden in ("customer_build.profiles", "customer_raw.users", "sales_orders.orders", "mesh.publications"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    person.execute(f"SELECT FROM {forbidden}".encode())
+        admin.execute("DROP ROLE analyst")
 
 
 def test_public_has_nothing(warehouse: Warehouse, company: Company) -> None:

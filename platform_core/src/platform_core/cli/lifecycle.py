@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     panel = "The platform on this machine"
     app.command(rich_help_panel=panel)(up)
     app.command(rich_help_panel=panel)(down)
+    app.command(rich_help_panel=panel)(reload)
     app.command(rich_help_panel=panel)(status)
     app.command(rich_help_panel=panel)(doctor)
     app.command(rich_help_panel=panel)(reset)
@@ -49,17 +50,62 @@ def down(as_json: AsJson = False) -> None:
 
       ./mesh down
     """
+    from platform_core.cli.up import end_up
     from platform_core.orchestration.local_stack import LocalStack
     from platform_core.warehouse import EmbeddedPostgres
 
     settings = Settings.load()
-    ended = LocalStack(settings).stop()
+    with err.status("stopping"):
+        ended_up = end_up(settings)
+        ended = LocalStack(settings).stop()
     stopped = EmbeddedPostgres(settings.home / "postgres").stop()
     if as_json:
-        print_json({"processes": ended, "postgres_stopped": stopped})
+        print_json({"up_ended": ended_up, "processes": ended, "postgres_stopped": stopped or ended_up})
+    elif ended_up:
+        out.print("./mesh up was ended, and with it Dagster and Postgres")
     else:
         out.print(f"stopped {ended} Dagster processes" if ended else "Dagster was not running", end="; ")
         out.print("Postgres stopped" if stopped else "Postgres was not running")
+
+
+def reload(
+    domain: Annotated[list[str] | None, typer.Argument(help="Domains whose files changed; all by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take changed files into the platform that serves: apply, parse dbt projects, load the code locations anew.
+
+    A port whose files changed is published again by itself.
+
+    Example:
+
+      ./mesh reload sales
+    """
+    from platform_core import warehouse
+    from platform_core.cli.files import projects
+    from platform_core.orchestration.local_stack import LocalStack
+    from platform_core.orchestration.reload import reload_location
+    from platform_core.transformation import parse_all
+
+    session = Session.open()
+    wanted = session.domains(domain)
+    address = LocalStack(session.settings).address()
+    if address is None:
+        raise MeshError("nothing serves here", where=str(session.settings.home), remedy="start ./mesh up; it reads the files as they are")
+    with err.status("applying and loading"):
+        steps = warehouse.apply(session.warehouse, session.mesh)
+        parse_all(projects(session.settings, wanted))
+        reloaded = [reload_location(address, name) for name in wanted]
+    failed = [each for each in reloaded if each.error is not None]
+    if as_json:
+        print_json({"applied": [str(step) for step in steps], "locations": [each.__dict__ for each in reloaded]})
+    else:
+        out.print(
+            f"applied {len(steps)} changes; loaded {', '.join(each.location for each in reloaded if each.error is None) or 'nothing'}"
+        )
+        for each in failed:
+            err.print(f"[red]{each.location} does not load:[/] ", end="")
+            err.print(str(each.error).strip(), markup=False, soft_wrap=True)
+    sys.exit(bool(failed))
 
 
 def status(as_json: AsJson = False) -> None:
@@ -75,6 +121,8 @@ def status(as_json: AsJson = False) -> None:
         print_json({"products": listed})
     else:
         out.print(table.render(listed))
+        for warning in table.warnings(listed):
+            err.print(f"[yellow]{warning}[/]", soft_wrap=True)
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -110,6 +158,7 @@ def reset(
 
       ./mesh reset --yes --environment     all of .mesh
     """
+    from platform_core.cli.up import end_up
     from platform_core.orchestration.local_stack import LocalStack
     from platform_core.warehouse import EmbeddedPostgres
 
@@ -120,6 +169,7 @@ def reset(
         if not sys.stdin.isatty():
             raise MeshError("reset asks before it removes, and there is nobody to ask", remedy="add --yes")
         typer.confirm(f"Remove the local state in {settings.home}?", abort=True)
+    end_up(settings)
     LocalStack(settings).stop()
     EmbeddedPostgres(settings.home / "postgres").stop()
     kept = set() if environment else {"venv", "uv", "pycache", "connectors"}

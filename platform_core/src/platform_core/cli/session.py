@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from platform_core.contracts import Contract, ContractError, Mesh, did_you_mean, load_mesh
+from platform_core.errors import MeshError
 from platform_core.settings import Settings
 from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
@@ -33,13 +35,25 @@ class Session:
         settings = Settings.load()
         return cls(settings, load_mesh(settings.repo))
 
-    @property
+    @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse of the environment; an embedded server that was made before and is down is started, until ``mesh down``."""
         server = EmbeddedPostgres(self.settings.home / "postgres")
         if self.settings.warehouse_dsn is None and (server.data / "PG_VERSION").is_file():
             server.start()
         return Warehouse.from_settings(self.settings)
+
+    def domains(self, names: list[str] | None = None) -> list[str]:
+        """The given domains, all of the mesh by default.
+
+        Raises:
+            MeshError: There is no such domain.
+        """
+        for name in names or ():
+            if name not in self.mesh.domains:
+                known = self.mesh.domains
+                raise MeshError(f"there is no domain {name!r}{did_you_mean(name, known)}", remedy=f"name one of: {', '.join(known)}")
+        return names or list(self.mesh.domains)
 
     def contract(self, name: str) -> Contract:
         """The contract of a port, named ``domain.product.port``, or ``domain.product`` when it has one port.

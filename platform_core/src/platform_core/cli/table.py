@@ -10,13 +10,13 @@ from rich.table import Table
 
 from platform_core.cli.session import Session
 from platform_core.contracts import naming
-from platform_core.publishing import Publication, served
+from platform_core.publishing import Publication, rejected, served
 
 
 def products(session: Session) -> list[dict[str, Any]]:
     """What every port of the mesh serves, in the documented JSON form."""
     with session.warehouse.connect_platform(autocommit=True) as connection:
-        ports = served(connection)
+        ports, refused = served(connection), rejected(connection)
         counted = connection.execute(
             """SELECT r.contract_id, r.table_name, count(*) FILTER (WHERE r.passed), count(*) FILTER (WHERE NOT r.passed)
                FROM mesh.check_results AS r JOIN mesh.ports AS s USING (contract_id, publication) GROUP BY 1, 2"""
@@ -27,7 +27,7 @@ def products(session: Session) -> list[dict[str, Any]]:
             "id": product.id,
             "version": product.version,
             "ports": [
-                _port(table.physical_name, port.contract_id, ports.get(port.contract_id), checks)
+                _port(table.physical_name, port.contract_id, ports.get(port.contract_id), refused.get(port.contract_id), checks)
                 for port in product.outputs
                 for table in port.contract.tables
             ],
@@ -37,7 +37,11 @@ def products(session: Session) -> list[dict[str, Any]]:
 
 
 def _port(
-    table: str, contract_id: str, publication: Publication | None, checks: Mapping[tuple[str, str], tuple[int, int]]
+    table: str,
+    contract_id: str,
+    publication: Publication | None,
+    refused: Publication | None,
+    checks: Mapping[tuple[str, str], tuple[int, int]],
 ) -> dict[str, Any]:
     passed, failed = checks.get((contract_id, table), (0, 0))
     served_at = publication.decided_at if publication else None
@@ -49,6 +53,9 @@ def _port(
         "published_at": served_at.astimezone(UTC).isoformat() if served_at else None,
         "checks_passed": passed,
         "checks_failed": failed,
+        "contract": contract_id,
+        "contract_version": publication.contract_version if publication else None,
+        "rejected": refused.publication if refused else None,
     }
 
 
@@ -70,8 +77,15 @@ def render(listed: list[dict[str, Any]]) -> Table:
             colour = "green" if total and not port["checks_failed"] else "yellow" if total else "dim"
             rows = f"{port['rows']:,}" if port["rows"] is not None else "-"
             checks = f"[{colour}]{port['checks_passed']}/{total}[/]" if total else "[dim]not published[/]"
-            table.add_row(product["id"], port["relation"], rows, checks, product["version"], _age(port["published_at"]))
+            version = port["contract_version"] or "-"
+            table.add_row(product["id"], port["relation"], rows, checks, version, _age(port["published_at"]))
     return table
+
+
+def warnings(listed: list[dict[str, Any]]) -> list[str]:
+    """What the table does not show: candidates that did not keep the promise, so that a former version is served."""
+    refused = {port["contract"] for product in listed for port in product["ports"] if port["rejected"]}
+    return [f"{contract}: its latest candidate was rejected; see ./mesh checks {contract}" for contract in sorted(refused)]
 
 
 def _age(published_at: str | None) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from platform_core.orchestration.progress import State
 
 _LOOK_SECONDS = 1.0
+_LOCK = "up.lock"
 
 
 class UpError(MeshError):
@@ -57,7 +58,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
         started_postgres = _prepare(session)
         stack = LocalStack(settings)
         with _interruptible(), contextlib.ExitStack() as cleanup:
-            if started_postgres:
+            if started_postgres or ui:  # Ctrl-C stops everything, also what an earlier command started
                 cleanup.callback(EmbeddedPostgres(settings.home / "postgres").stop)
             if not ui and not broken and _unchanged(session):
                 _finish(session, time.monotonic() - began, None, as_json)
@@ -182,6 +183,8 @@ def _finish(session: Session, seconds: float, address: str | None, as_json: bool
         print_json({"seconds": round(seconds, 2), "ui": address, "products": listed})
     else:
         out.print(table.render(listed))
+        for warning in table.warnings(listed):
+            err.print(f"[yellow]{warning}[/]", soft_wrap=True)
         err.print(f"{seconds:.1f} s")
 
 
@@ -227,8 +230,9 @@ def _fingerprint(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def _only_one(settings: Settings) -> Generator[None]:
+    """Holds the lock of this checkout's ``up``; the file names the process that holds it."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    with (settings.home / "up.lock").open("w") as lock:
+    with (settings.home / _LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -237,7 +241,40 @@ def _only_one(settings: Settings) -> Generator[None]:
                 where=str(settings.home),
                 remedy="use its UI, or stop it with Ctrl-C or ./mesh down",
             ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield
+
+
+def end_up(settings: Settings, seconds: float = 60.0) -> bool:
+    """Ends the ``mesh up`` of this checkout as Ctrl-C would, and waits for it.
+
+    Returns:
+        Whether one was running.
+
+    Raises:
+        UpError: It does not end.
+    """
+    if not (settings.home / _LOCK).is_file():
+        return False
+    asked = False
+    deadline = time.monotonic() + seconds
+    with (settings.home / _LOCK).open("r") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                holder = lock.read()
+                if not asked and holder.isdigit():  # empty for the instant between taking the lock and signing it
+                    os.kill(int(holder), signal.SIGTERM)
+                    asked = True
+                if time.monotonic() > deadline:
+                    raise UpError(f"./mesh up (process {holder}) does not end", remedy=f"kill {holder}, then ./mesh down again") from error
+                time.sleep(0.1)
+            else:
+                return asked
 
 
 @contextlib.contextmanager

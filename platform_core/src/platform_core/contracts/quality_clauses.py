@@ -158,12 +158,11 @@ def _invalid_values(
         found.wrong("rule-argument", message, where, "put it in quotes; YAML reads a bare NO, off or 1 as something else than text")
     elif not values and not regex:
         found.wrong("rule-argument", "invalidValues says neither validValues nor pattern", at, "add arguments: {validValues: [...]}")
-    elif values and clause.get("mustBe") == 0:
+    elif regex is None and clause.get("mustBe") == 0:
         yield "accepted_values", "accepted_values", {"values": values}
-    elif values:
-        yield "invalid_count", "invalid_values", {"values": values}
-    elif _expression(regex):
-        yield "invalid_count", "invalid_values", {"regex": regex}
+    elif regex is None or _expression(regex):
+        # A valid value is one of the list and matches the pattern, where both are given.
+        yield "invalid_count", "invalid_values", {**({"values": values} if values else {}), **({"regex": regex} if regex else {})}
     else:
         where = place.at("arguments", "pattern")
         found.wrong("pattern", f"the pattern {regex!r} is not a regular expression", where, "correct the expression")

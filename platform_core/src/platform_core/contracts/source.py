@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from platform_core.errors import MeshError
+from platform_core.settings import SettingsError, find_repo
 
 Step = str | int
 _MAX_BYTES = 4_000_000
@@ -23,6 +25,14 @@ class SourceError(MeshError):
     """A file cannot be read as one YAML document."""
 
 
+@cache
+def _root(folder: Path) -> Path | None:
+    try:
+        return find_repo(folder)
+    except SettingsError:
+        return None
+
+
 @dataclass(frozen=True)
 class Location:
     """A line of a file; prints as ``file:line``."""
@@ -32,6 +42,12 @@ class Location:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+    @property
+    def in_repo(self) -> str:
+        """The same from the repository's root, so that it reads alike on every machine; absolute for a file outside of one."""
+        root = _root(self.file.parent)
+        return f"{self.file.relative_to(root)}:{self.line}" if root is not None else str(self)
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,9 @@ def _check(rule: Rule, key: dg.AssetKey) -> dg.AssetCheckSpec:
         rule.name,
         asset=key,
         blocking=rule.blocking,
-        description=rule.description or f"{rule.kind.replace('_', ' ')}{f' of {rule.column}' if rule.column else ''} ({rule.location})",
-        metadata={"rule": str(rule.location), "dimension": rule.dimension or "none"},
+        description=rule.description
+        or f"{rule.kind.replace('_', ' ')}{f' of {rule.column}' if rule.column else ''} ({rule.location.in_repo})",
+        metadata={"rule": rule.location.in_repo, "dimension": rule.dimension or "none"},
     )
 
 
@@ -132,7 +133,7 @@ def _freshness(contract: Contract, table: Table) -> dg.FreshnessPolicy | None:
 
 
 def _check_result(result: RuleResult, key: dg.AssetKey) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"observed": result.observed, "rule": str(result.rule.location)}
+    metadata: dict[str, Any] = {"observed": result.observed, "rule": result.rule.location.in_repo}
     if not result.passed:
         metadata["sample query"] = dg.MetadataValue.md(f"```sql\n{result.sample_query or '-- none'}\n```")
         if result.sample_rows:
@@ -149,7 +150,7 @@ def _check_result(result: RuleResult, key: dg.AssetKey) -> dg.AssetCheckResult:
 
 
 def _rejection(contract: Contract, outcome: Outcome) -> dg.Failure:
-    lines = [f"{result.rule.location}: {result.rule.name}: {result.observed}" for result in outcome.broken]
+    lines = [f"{result.rule.location.in_repo}: {result.rule.name}: {result.observed}" for result in outcome.broken]
     return dg.Failure(
         description=f"{contract.id} keeps its former version: {len(lines)} blocking rule(s) did not hold\n" + "\n".join(lines),
         metadata={"contract": contract.id, "publication": outcome.publication, "failed rules": "\n".join(lines)},

@@ -2,7 +2,7 @@
 
 from platform_core.publishing.candidate import audit_candidate, rules_of
 from platform_core.publishing.errors import PublishingError
-from platform_core.publishing.history import FailedCheck, Publication, failed_checks, publications, served
+from platform_core.publishing.history import FailedCheck, Publication, failed_checks, publications, rejected, served
 from platform_core.publishing.publish import Outcome, publish
 from platform_core.publishing.rollback import rollback
 
@@ -15,6 +15,7 @@ __all__ = [
     "failed_checks",
     "publications",
     "publish",
+    "rejected",
     "rollback",
     "rules_of",
     "served",

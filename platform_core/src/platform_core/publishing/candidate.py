@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from platform_core import quality
 from platform_core.contracts import Contract, Rule, Table
@@ -31,8 +32,10 @@ def audit_candidate(warehouse: Warehouse, contract: Contract, relations: Mapping
     with warehouse.connect_domain(contract.domain, autocommit=True) as connection:
         for table in contract.tables:
             found = quality.check_shape(connection, table, relations[table.physical_name])
-            observed = "; ".join(problem.message for problem in found) or f"{len(table.columns)} columns as promised"
-            shapes.append(RuleResult(_shape_rule(table), not found, observed, "every column of the contract, with its type"))
+            observed = "; ".join(f"{problem.message} (line {problem.location.line})" for problem in found)
+            rule = replace(_shape_rule(table), location=found[0].location) if found else _shape_rule(table)
+            promised = f"{len(table.columns)} columns as promised"
+            shapes.append(RuleResult(rule, not found, observed or promised, "every column of the contract, with its type"))
     report = quality.audit(warehouse, contract.domain, contract.tables, relations)
     return AuditReport((*shapes, *report.results), report.rows)
 

@@ -57,6 +57,17 @@ def served(connection: Connection) -> dict[str, Publication]:
         return {row.contract_id: row for row in cursor.execute(query.encode())}
 
 
+def rejected(connection: Connection) -> dict[str, Publication]:
+    """The candidate that was rejected at a port's latest audit, by contract id; ports whose latest audit held are left out."""
+    query = f"""SELECT * FROM (
+            SELECT DISTINCT ON (p.contract_id) {_COLUMNS} FROM mesh.publications AS p
+            LEFT JOIN mesh.ports AS s USING (contract_id, publication)
+            WHERE p.state <> 'sealed' ORDER BY p.contract_id, p.publication DESC) AS latest
+        WHERE state = 'rejected'"""  # noqa: S608 - constant
+    with connection.cursor(row_factory=class_row(Publication)) as cursor:
+        return {row.contract_id: row for row in cursor.execute(query.encode())}
+
+
 def publications(connection: Connection, contract_id: str, limit: int = 50) -> list[Publication]:
     """The port's publications, newest first."""
     query = f"""SELECT {_COLUMNS} FROM mesh.publications AS p LEFT JOIN mesh.ports AS s USING (contract_id, publication)

@@ -154,7 +154,7 @@ def _record(connection: Connection, contract: Contract, outcome: Outcome) -> Non
                     result.passed,
                     result.observed,
                     result.sample_query,
-                    str(result.rule.location),
+                    result.rule.location.in_repo,
                 )
                 for result in outcome.results
             ],

@@ -180,7 +180,7 @@ def _failed(rule: Rule, reason: str, plan: RulePlan | None, rows: int | None) ->
         promised=_promised(plan) if plan else "",
         checked_rows=rows,
         sample_query=sample_query(plan) if plan else None,
-        error=f"{rule.location}: {reason}",
+        error=f"{rule.location.in_repo}: {reason}",
     )
 
 

@@ -187,9 +187,12 @@ def _pattern(rule: Rule, *_: Any) -> RulePlan:
 
 def _invalid_count(rule: Rule, table: Table, *_: Any) -> RulePlan:
     name, bounds = _columns(rule)[0], read_bounds(rule.arguments)
+    conditions: list[sql.Composable] = []
     if "values" in rule.arguments:
-        return _broken_by(rule, _outside(name, _typed(rule.arguments["values"], name, table)), bounds)
-    return _broken_by(rule, _unmatched(name, to_postgres(rule.arguments["regex"])), bounds)
+        conditions.append(_outside(name, _typed(rule.arguments["values"], name, table)))
+    if "regex" in rule.arguments:
+        conditions.append(_unmatched(name, to_postgres(rule.arguments["regex"])))
+    return _broken_by(rule, sql.SQL("({})").format(_joined(conditions, " OR ")), bounds)
 
 
 def _outside(name: str, values: Sequence[Any]) -> sql.Composed:

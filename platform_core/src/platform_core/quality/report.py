@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from platform_core.contracts import Rule
 
@@ -47,26 +46,6 @@ class RuleResult:
         found = self.error or f"{self.observed}, promised: {self.promised}"
         return f"{self.rule.location}: {self.rule.name} {verdict}: {found}"
 
-    def to_json(self) -> dict[str, Any]:
-        """The result in JSON's types, for check metadata and for tables."""
-        return {
-            "rule": self.rule.name,
-            "kind": self.rule.kind,
-            "table": self.rule.table,
-            "column": self.rule.column,
-            "severity": self.rule.severity,
-            "dimension": self.rule.dimension,
-            "location": str(self.rule.location),
-            "passed": self.passed,
-            "observed": self.observed,
-            "promised": self.promised,
-            "unexpected_count": self.unexpected_count,
-            "checked_rows": self.checked_rows,
-            "sample_rows": [dict(row) for row in self.sample_rows],
-            "sample_query": self.sample_query,
-            "error": self.error,
-        }
-
 
 @dataclass(frozen=True)
 class AuditReport:
@@ -94,7 +73,3 @@ class AuditReport:
     def failures(self) -> tuple[RuleResult, ...]:
         """Every result that did not pass, warnings included."""
         return tuple(result for result in self.results if not result.passed)
-
-    def of_table(self, table: str) -> tuple[RuleResult, ...]:
-        """The results of one table, by its physical name."""
-        return tuple(result for result in self.results if result.rule.table == table)

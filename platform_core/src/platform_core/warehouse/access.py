@@ -31,6 +31,8 @@ class Access:
         reads: ``(schema, relation, grantee)`` of the privilege SELECT.
         relations: Relations that exist in port schemas, ``(schema, relation)``.
         extra: Privileges that no file can ask for, ``(privilege, schema, relation or "", grantee)``.
+        connects: Roles that may connect to the database.
+        database: The database's name, once observed.
     """
 
     roles: Mapping[str, bool] = field(default_factory=dict[str, bool])
@@ -40,6 +42,8 @@ class Access:
     reads: frozenset[tuple[str, str, str]] = frozenset()
     relations: frozenset[tuple[str, str]] = frozenset()
     extra: frozenset[tuple[str, str, str, str]] = frozenset()
+    connects: frozenset[str] = frozenset()
+    database: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def desired(mesh: Mesh) -> Access:
     schemas: dict[str, str] = {}
     usage: set[tuple[str, str]] = set()
     reads: set[tuple[str, str, str]] = set()
+    connects = {MEMBERS}
     for domain in mesh.domains:
         owner, job = naming.owner_role(domain), naming.job_role(domain)
         roles |= {owner: False, job: True}
@@ -71,6 +76,7 @@ def desired(mesh: Mesh) -> Access:
         schemas |= {product.schema: owner, naming.data_schema(product.id): owner}
         reader, pii = naming.reader_role(product.id), naming.pii_reader_role(product.id)
         roles |= {reader: False, pii: False}
+        connects |= {reader, pii}  # a person who is given the role needs nothing else
         usage |= {(product.schema, reader)}
         for port in product.outputs:
             readers = [reader]
@@ -81,7 +87,7 @@ def desired(mesh: Mesh) -> Access:
             readers = [role for role in readers if role != owner]
             usage |= {(product.schema, role) for role in readers}
             reads |= {(product.schema, table.physical_name, role) for table in port.contract.tables for role in readers}
-    return Access(roles, frozenset(memberships), schemas, frozenset(usage), frozenset(reads))
+    return Access(roles, frozenset(memberships), schemas, frozenset(usage), frozenset(reads), connects=frozenset(connects))
 
 
 def readers(mesh: Mesh, contract: Contract) -> tuple[str, ...]:
@@ -107,6 +113,12 @@ def observe(connection: Connection, wanted: Access) -> Access:
         """SELECT n.nspname, coalesce(g.rolname, 'PUBLIC'), a.privilege_type FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
            LEFT JOIN pg_roles AS g ON g.oid = a.grantee WHERE a.grantee <> n.nspowner AND n.nspname = ANY(%s)""",
         schemas,
+    )
+    connects = _rows(
+        connection,
+        """SELECT r.rolname FROM pg_database AS d CROSS JOIN LATERAL aclexplode(d.datacl) AS a JOIN pg_roles AS r ON r.oid = a.grantee
+           WHERE d.datname = current_database() AND a.privilege_type = 'CONNECT' AND a.grantee <> d.datdba AND r.rolname = ANY(%s)""",
+        names,
     )
     ports = sorted({schema for schema, _ in wanted.usage})
     relations = _rows(
@@ -135,6 +147,8 @@ def observe(connection: Connection, wanted: Access) -> Access:
         frozenset(reads),
         frozenset((str(schema), str(relation)) for schema, relation in relations),
         frozenset(extra),
+        frozenset(str(role) for (role,) in connects),
+        connection.info.dbname,
     )
 
 
@@ -161,6 +175,12 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
         elif found.roles[role] != login:
             kind = sql.SQL("LOGIN" if login else "NOLOGIN")
             yield Change("alter", f"role {role} login={login}", sql.SQL("ALTER ROLE {} {}").format(name(role), kind))
+    for role in sorted(wanted.connects - found.connects):
+        yield Change("grant", f"connect to {role}", sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name(found.database), name(role)))
+    for role in sorted(found.connects - wanted.connects):
+        yield Change(
+            "revoke", f"connect from {role}", sql.SQL("REVOKE CONNECT ON DATABASE {} FROM {}").format(name(found.database), name(role))
+        )
     for role, member in sorted(wanted.memberships - found.memberships):
         yield Change("grant", f"role {role} to {member}", sql.SQL("GRANT {} TO {}").format(name(role), name(member)))
     managed = {role for role in wanted.roles if role.endswith(("_owner", "_job"))}

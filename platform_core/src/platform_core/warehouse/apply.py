@@ -71,8 +71,8 @@ def schema_files() -> list[Path]:
 def _protect(connection: Connection) -> None:
     """Row security on every table of the platform: all members read, a domain writes only its own rows."""
     group, schema = sql.Identifier(access.MEMBERS), sql.Identifier(naming.PLATFORM_SCHEMA)
-    database = connection.info.dbname
-    connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(sql.Identifier(database), group))
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(database, group))
     connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, group))
     tables = connection.execute(
         """SELECT c.relname, c.relrowsecurity FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
