@@ -52,7 +52,7 @@ def test_typed_rows_state_history_and_raw_copy_of_one_sync(make_source):
         ("STREAM", "orders", '{"type":"STREAM","stream":{"stream_descriptor":{"name":"orders"},"stream_state":{"id":2}}}')
     ]
     assert source.query("SELECT sync_id, status, streams, raw_object FROM mesh.syncs") == [
-        (result.sync_id, "succeeded", {"orders": {"rows": 2, "bytes": orders.bytes, "cursor": "2"}}, result.raw_object)
+        (result.sync_id, "succeeded", {"orders": {"rows": 2, "bytes": orders.bytes, "cursor": "2", "committed": True}}, result.raw_object)
     ]
     assert seen[-1].rows == {"orders": 2}
 
@@ -298,7 +298,7 @@ def test_a_cancelled_run_ends_the_connector_and_says_so(make_source, tmp_path):
 
 
 def test_two_syncs_of_one_connection_exclude_each_other(make_source, monkeypatch):
-    monkeypatch.setattr("platform_core.ingestion.sync._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("platform_core.ingestion.session.LOCK_SECONDS", 0.2)
     source = make_source({"orders": "incremental_append"}, ORDERS, script=[*rows(1), *complete("orders")])
     inner = []
 

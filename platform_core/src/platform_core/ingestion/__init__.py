@@ -13,7 +13,10 @@ from platform_core.ingestion.errors import (
     IngestionError,
     LoadError,
     ProtocolError,
+    ReplayError,
 )
+from platform_core.ingestion.raw_manifest import SyncManifest
+from platform_core.ingestion.replay import ReplayProgress, ReplayResult, replayable_syncs, run_replay
 from platform_core.ingestion.sync import Progress, StreamResult, SyncResult, run_sync
 
 __all__ = [
@@ -29,14 +32,20 @@ __all__ = [
     "LoadError",
     "Progress",
     "ProtocolError",
+    "ReplayError",
+    "ReplayProgress",
+    "ReplayResult",
     "StreamResult",
     "StreamSelection",
+    "SyncManifest",
     "SyncResult",
     "check_connections",
     "connection_command",
     "connector_environment",
     "load_connection",
     "load_connections",
+    "replayable_syncs",
+    "run_replay",
     "run_sync",
     "write_lock",
 ]

@@ -35,3 +35,7 @@ class LoadError(IngestionError):
 
 class ConcurrentSyncError(IngestionError):
     """Another sync of the same connection holds the lock."""
+
+
+class ReplayError(IngestionError):
+    """A raw copy cannot be loaded again as asked."""

@@ -41,6 +41,8 @@ from platform_core.ingestion.state import (
     forget_state,
     lags,
     note_progress,
+    states_after,
+    stored_states,
     write_generation,
     write_state,
 )
@@ -93,6 +95,7 @@ class Loader:
         self._sealed_shared: State | None = None
         self._since_shared = 0
         self._ignored: set[str] = set()
+        self._touched: set[StreamKey] = set()
         self._buffered = 0
         self._last_commit = time.monotonic()
         schema = naming.raw_schema(domain)
@@ -251,6 +254,16 @@ class Loader:
         """Publishes the sealed rows of all checkpointed streams with their states."""
         self._commit([writer for writer in self.writers.values() if writer.sealed > writer.published and _intermediate(writer)])
 
+    def states_at_success(self) -> list[Json]:
+        """The connection's states as `finish` will leave them, for the manifest that is written before it."""
+        writers = self.writers.values()
+        states = [writer.latest_state for writer in writers if writer.latest_state is not None]
+        return states_after(
+            stored_states(self._session, self._domain, self._connection),
+            restarted=[writer.task.key for writer in writers if writer.task.replace],
+            states=[*states, *([] if self._shared_state is None else [self._shared_state])],
+        )
+
     def finish(self, raw_object: str | None) -> None:
         """The sync succeeded: publishes everything, and closes its history in the same transaction."""
         for writer in self.writers.values():
@@ -279,6 +292,7 @@ class Loader:
                 writer.publish()
                 generation = self.generations[writer.task.key]
                 write_generation(session, domain, connection, stream=writer.task.name, generation=generation, sync_id=self._sync_id)
+                self._touched.add(writer.task.key)
                 if writer.task.replace:
                     forget_state(session, domain, connection, [writer.task.key])
                 if writer.sealed_state is not None:
@@ -297,7 +311,15 @@ class Loader:
     def _figures(self) -> Iterator[tuple[str, Json]]:
         for writer in self.writers.values():
             cursor = cursor_of(writer.sealed_state, writer.task.cursor_field)
-            yield writer.task.name, {"rows": writer.published, "bytes": writer.received_bytes, "cursor": cursor}
+            yield (
+                writer.task.name,
+                {
+                    "rows": writer.published,
+                    "bytes": writer.received_bytes,
+                    "cursor": cursor,
+                    "committed": writer.task.key in self._touched,
+                },
+            )
 
 
 def _intermediate(writer: StreamWriter) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,13 @@ from platform_core.ingestion.errors import LoadError
 from platform_core.ingestion.protocol import Json, State, StreamKey, decode_json, dump_json
 
 Session = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a sync brought into one table: its first ``rows`` records. None of it is there while the table was not touched."""
+
+    rows: int
 
 
 def read_state(session: Session, domain: str, connection: str, tasks: Sequence[StreamTask]) -> list[Json] | Json | None:
@@ -73,6 +81,56 @@ def forget_state(session: Session, domain: str, connection: str, streams: Sequen
         )
 
 
+def stored_states(session: Session, domain: str, connection: str) -> list[Json]:
+    """All states of a connection in order of writing: ``kind``, ``namespace``, ``stream``, ``state``."""
+    rows = session.execute(
+        "SELECT kind, namespace, stream, state::text FROM mesh.sync_state WHERE domain = %s AND connection = %s"
+        " ORDER BY updated_at, namespace, stream",
+        (domain, connection),
+    )
+    return [{"kind": kind, "namespace": namespace, "stream": stream, "state": decode_json(text)} for kind, namespace, stream, text in rows]
+
+
+def states_after(stored: Sequence[Json], *, restarted: Collection[StreamKey], states: Sequence[State]) -> list[Json]:
+    """What `stored_states` gives once the states of ``restarted`` streams are forgotten and ``states`` written, in their order."""
+    gone = {(namespace or "", stream) for namespace, stream in restarted}
+    result = {(entry["namespace"], entry["stream"]): entry for entry in stored}
+    result = {key: entry for key, entry in result.items() if key not in gone}
+    for state in states:
+        namespace, stream = state.stream or (None, "")
+        if state.stream is None:
+            result = {key: entry for key, entry in result.items() if entry["kind"] != "STREAM"}
+        key = (namespace or "", stream)
+        result.pop(key, None)
+        result[key] = {"kind": state.kind, "namespace": key[0], "stream": stream, "state": state.state}
+    return list(result.values())
+
+
+def restore_states(
+    session: Session,
+    domain: str,
+    connection: str,
+    states: Sequence[Json],
+    *,
+    streams: Collection[StreamKey] | None,
+    sync_id: str,
+) -> None:
+    """Exchanges stored states for those of `stored_states`: all of the connection, or those of some streams only."""
+    if streams is None:
+        session.execute("DELETE FROM mesh.sync_state WHERE domain = %s AND connection = %s", (domain, connection))
+    else:
+        forget_state(session, domain, connection, list(streams))
+    for entry in states:
+        if streams is not None and (entry["kind"] != "STREAM" or (entry["namespace"] or None, entry["stream"]) not in streams):
+            continue
+        stream = (entry["namespace"] or None, entry["stream"]) if entry["kind"] == "STREAM" else None
+        session.execute(
+            "INSERT INTO mesh.sync_state (domain, connection, namespace, stream, kind, state, sync_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s::json, %s)",
+            (domain, connection, entry["namespace"], stream[1] if stream else "", entry["kind"], dump_json(entry["state"]), sync_id),
+        )
+
+
 def claim_streams(session: Session, domain: str, connection: str, tasks: Sequence[StreamTask]) -> dict[StreamKey, int]:
     """The generation of each stream in this sync: the former one, or the next when the table is replaced.
 
@@ -105,17 +163,27 @@ def write_generation(session: Session, domain: str, connection: str, *, stream: 
     )
 
 
-def start_sync(session: Session, sync_id: str, domain: str, connection: str, connector: str) -> None:
-    """Opens the history row; a row that still says running under our lock belongs to a process that was killed."""
-    session.execute(
-        "UPDATE mesh.syncs SET status = 'killed', finished_at = clock_timestamp(), error = 'the process ended without a word'"
-        " WHERE domain = %s AND connection = %s AND status = 'running'",
+def dead_syncs(session: Session, domain: str, connection: str) -> list[str]:
+    """Syncs whose row still says running, oldest first. Under our lock they belong to processes that were killed."""
+    rows = session.execute(
+        "SELECT sync_id FROM mesh.syncs WHERE domain = %s AND connection = %s AND status = 'running' ORDER BY started_at",
         (domain, connection),
     )
+    return [row[0] for row in rows]
+
+
+def start_sync(session: Session, sync_id: str, domain: str, connection: str, connector: str) -> None:
+    """Opens the history row."""
     session.execute(
         "INSERT INTO mesh.syncs (sync_id, domain, connection, connector, status) VALUES (%s, %s, %s, %s, 'running')",
         (sync_id, domain, connection, connector),
     )
+
+
+def committed_streams(session: Session, sync_id: str) -> dict[str, Committed]:
+    """What a sync has committed, by stream; streams whose table it did not touch are left out."""
+    row = session.execute("SELECT streams FROM mesh.syncs WHERE sync_id = %s", (sync_id,)).fetchone()
+    return {name: Committed(figures["rows"]) for name, figures in (row[0] if row else {}).items() if figures.get("committed")}
 
 
 def note_progress(session: Session, sync_id: str, streams: Json) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import logging
 import os
 import secrets
@@ -21,26 +19,19 @@ from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import connection_command
-from platform_core.ingestion.errors import ConcurrentSyncError, ConnectorError
+from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Control, Json, Log
-from platform_core.ingestion.state import cursor_of, finish_sync, read_state, start_sync
+from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
+from platform_core.ingestion.recovery import settle_dead_syncs
+from platform_core.ingestion.session import locked_session
+from platform_core.ingestion.state import Committed, committed_streams, cursor_of, finish_sync, read_state, start_sync, stored_states
 from platform_core.ingestion.writer import StreamWriter
 from platform_core.lake import RawCopy, RawCopyError
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
 _PROGRESS_SECONDS = 0.5
-_LOCK_SECONDS = 10  # a killed runner's session may need a moment to notice
-_SESSION = (
-    "SET TimeZone = 'UTC'",  # a time without a zone is UTC
-    "SET temp_buffers = '16MB'",
-    "SET work_mem = '64MB'",  # sorts of a merge
-    "SET client_connection_check_interval = '2s'",  # a statement of a killed runner ends, and with it the lock
-    "SET statement_timeout = 0",
-    "SET idle_session_timeout = 0",
-)
-
 _log = logging.getLogger(__name__)
 
 
@@ -148,8 +139,7 @@ def run_sync(
     config = fit_to_spec(connection, config, discovery.spec(connection.manifest))
     catalog = discovery.catalog(connection, config)
     tasks = plan_streams(connection, catalog, only=streams, full_refresh=full_refresh)
-    with contextlib.closing(warehouse.connect_domain(connection.domain, autocommit=True)) as session:
-        _prepare(session, connection)
+    with locked_session(warehouse, connection) as session:
         sync = _Sync(
             connection,
             command=command,
@@ -164,22 +154,6 @@ def run_sync(
     if any(stream.undeclared for stream in result.streams.values()):
         discovery.forget_catalog(config)
     return result
-
-
-def _prepare(session: psycopg.Connection[Any], connection: Connection) -> None:
-    for statement in _SESSION:
-        session.execute(statement)  # type: ignore[call-overload]
-    digest = hashlib.blake2b(f"mesh ingestion {connection.id}".encode(), digest_size=8).digest()
-    session.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")  # type: ignore[call-overload]
-    try:
-        session.execute("SELECT pg_advisory_lock(%s)", (int.from_bytes(digest, signed=True),))
-    except psycopg.errors.LockNotAvailable as error:
-        raise ConcurrentSyncError(
-            "another sync of this connection is running",
-            where=connection.id,
-            remedy="wait for its end, or stop that process",
-        ) from error
-    session.execute("SET lock_timeout = 0")
 
 
 class _Sync:
@@ -207,6 +181,7 @@ class _Sync:
 
     def run(self) -> SyncResult:
         connection, session = self._connection, self._session
+        settle_dead_syncs(session, connection, self._settings.lake_url)
         loader = Loader(
             session,
             domain=connection.domain,
@@ -216,42 +191,34 @@ class _Sync:
             tasks=self._tasks,
         )
         state = read_state(session, connection.domain, connection.name, self._tasks)
-        started = datetime.now(UTC)
-        raw = RawCopy(self._settings.lake_url, connection.domain, connection.name, self._sync_id)
+        manifest = start_manifest(
+            connection,
+            command=self._command,
+            sync_id=self._sync_id,
+            id_prefix=self._id_prefix,
+            started=datetime.now(UTC),
+            tasks=self._tasks,
+            generations=loader.generations,
+            state=state,
+        )
+        start_sync(session, self._sync_id, connection.domain, connection.name, str(self._command))
         try:
-            start_sync(session, self._sync_id, connection.domain, connection.name, str(self._command))
-        except BaseException:
-            raw.discard()
+            raw = RawCopy(self._settings.lake_url, connection.domain, connection.name, self._sync_id, manifest)
+        except RawCopyError as error:
+            finish_sync(session, self._sync_id, "failed", None, self._config.redact(str(error)))
             raise
 
-        def manifest(status: str) -> Json:
-            return {
-                "sync_id": self._sync_id,
-                "domain": connection.domain,
-                "connection": connection.name,
-                "connector": {"package": self._command.name, "version": self._command.version},
-                "connection_hash": connection.content_hash,
-                "status": status,
-                "started_at": started,
-                "finished_at": datetime.now(UTC),
-                "streams": {
-                    writer.task.name: {
-                        "records": writer.received,
-                        "bytes": writer.received_bytes,
-                        "sync_mode": writer.task.selection.sync_mode,
-                        "json_schema": writer.task.offered.get("json_schema"),
-                    }
-                    for writer in loader.writers.values()
-                },
-                "state_before": state,
-            }
+        def ended(status: str, committed: dict[str, Committed], states: list[Json]) -> Json:
+            received = {writer.task.name: (writer.received, writer.received_bytes) for writer in loader.writers.values()}
+            return end_manifest(manifest, status=status, finished=datetime.now(UTC), received=received, committed=committed, states=states)
 
         try:
             self._load(loader, raw, state)
-            raw_object = raw.finish(manifest("succeeded"))
+            everything = {writer.task.name: Committed(writer.received) for writer in loader.writers.values()}
+            raw_object = raw.finish(ended("succeeded", everything, loader.states_at_success()))
             loader.finish(raw_object)
         except BaseException as error:
-            self._record_failure(raw, manifest, error)
+            self._record_failure(raw, ended, error)
             raise
         return SyncResult(
             sync_id=self._sync_id,
@@ -271,6 +238,7 @@ class _Sync:
                 state=state,
                 idle_seconds=limits.idle,
                 total_seconds=limits.total,
+                memory_bytes=self._connection.memory_bytes,
                 redact=self._config.redact,
             ) as run:
                 for lines in run.blocks():
@@ -279,11 +247,13 @@ class _Sync:
                     for message in others:
                         self._hear(message)
                     if loader.wants_commit:
+                        raw.secure()
                         loader.commit()
                     loader.relieve()
                     self._show(loader)
                 self._judge(loader, run)
         except ConnectorError:
+            raw.secure()
             loader.keep_what_is_sure()
             raise
         self._show(loader, last=True)
@@ -338,18 +308,28 @@ class _Sync:
             )
         )
 
-    def _record_failure(self, raw: RawCopy, manifest: Callable[[str], Json], error: BaseException) -> None:
-        """Keeps what there is for whoever looks into the failure. Must not hide the failure itself."""
+    def _record_failure(self, raw: RawCopy, ended: Callable[[str, dict[str, Committed], list[Json]], Json], error: BaseException) -> None:
+        """Keeps what there is for whoever looks into the failure. Must not hide the failure itself.
+
+        What was committed is asked of the warehouse: after an error in a commit only it knows. When it does not answer, the row
+        of ``mesh.syncs`` goes on saying ``running``, and the next sync settles this one.
+        """
         status = "failed" if isinstance(error, Exception) else "cancelled"
-        raw_object = None
+        connection, raw_object = self._connection, None
         try:
-            raw_object = raw.finish(manifest(status))
+            committed = committed_streams(self._session, self._sync_id)
+            manifest = ended(status, committed, stored_states(self._session, connection.domain, connection.name))
+        except psycopg.Error:
+            _log.exception("%s: the warehouse does not say what the failed sync committed", connection.id)
+            manifest = {**ended("running", {}, []), "state_after": None}
+        try:
+            raw_object = raw.finish(manifest)
         except RawCopyError:
-            _log.exception("%s: the raw copy of the failed sync could not be kept", self._connection.id)
+            _log.exception("%s: the raw copy of the failed sync could not be kept", connection.id)
         try:
             finish_sync(self._session, self._sync_id, status, raw_object, self._config.redact(str(error)))
         except psycopg.Error:
-            _log.exception("%s: the failure could not be written to mesh.syncs", self._connection.id)
+            _log.exception("%s: the failure could not be written to mesh.syncs", connection.id)
 
 
 def _result(writer: StreamWriter) -> StreamResult:

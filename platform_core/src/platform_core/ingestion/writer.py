@@ -201,7 +201,6 @@ class StreamWriter:
         cursor = self._cursor_column()
         every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.columns]
         sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in every if name not in key)
-        newer = sql.SQL(" WHERE t.{0} IS NULL OR excluded.{0} >= t.{0}").format(sql.Identifier(cursor)) if cursor else sql.SQL("")
         keys = sql.SQL(", ").join(map(sql.Identifier, key))
         return sql.SQL(
             "INSERT INTO {target} AS t ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {staging} {where} ORDER BY {key}, {order}"
@@ -214,8 +213,12 @@ class StreamWriter:
             where=where,
             order=newest_first(cursor),
             sets=sets,
-            newer=newer,
+            newer=self._newer(cursor),
         )
+
+    def _newer(self, cursor: str | None) -> sql.Composable:
+        """When an arriving row replaces the stored one of its key; both ``t`` and ``excluded`` are in scope."""
+        return sql.SQL(" WHERE t.{0} IS NULL OR excluded.{0} >= t.{0}").format(sql.Identifier(cursor)) if cursor else sql.SQL("")
 
     def _column(self, field: str) -> str:
         return next(column.name for column in self.encoder.columns if column.field == field)

@@ -1,62 +1,56 @@
-"""The immutable raw copy of a sync: its records and states as one zstd-compressed JSONL object, and a manifest beside it.
+"""Writes the raw copy of a sync: its records and states as one zstd-compressed JSONL object, and a manifest beside it.
 
-Layout under the lake's URL: ``raw/<domain>/<connection>/<sync_id>/messages.jsonl.zst`` and ``manifest.json``. The object is
-written under a temporary name and renamed when it is whole; the manifest comes last, so where it stands the object is complete.
+What a commit brings into the warehouse is secured here before (`RawCopy.secure`), so a runner that is killed leaves a raw copy
+that holds at least every committed row; `raw_object` finishes what it left. Layout: ``raw_layout``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import os
 import queue
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import fsspec
-import orjson
 import zstandard
 
-from platform_core.errors import MeshError
+from platform_core.lake.files import LakeFiles
+from platform_core.lake.raw_layout import OBJECT, PARTIAL, RUNNING, RawCopyError, piece_name, put_manifest, raw_folder
 
-OBJECT = "messages.jsonl.zst"
-MANIFEST = "manifest.json"
 _LEVEL = 1  # measured on 181 MB of faker records: 27.7 MB in 0.37 CPU-s; level 3 is 26.9 MB in 0.57
 _QUEUE_BLOCKS = 8
-
-
-class RawCopyError(MeshError):
-    """The lake cannot take the raw copy."""
+# S3 takes parts of 5 MiB and more, 10,000 an object: this allows 80 GB compressed, and is what memory holds.
+_PART_BYTES = 8 << 20
 
 
 class RawCopy:
     """Writes one raw copy. Compression and upload run in a thread; a full queue slows the source down, so memory is bounded."""
 
-    def __init__(self, lake_url: str, domain: str, connection: str, sync_id: str) -> None:
-        """Opens the object under its temporary name.
+    def __init__(self, lake_url: str, domain: str, connection: str, sync_id: str, manifest: dict[str, Any] | None = None) -> None:
+        """Writes the manifest of a running sync, and opens the object.
 
         Args:
             lake_url: Folder or object-store URL (any that fsspec knows).
             domain: Domain of the connection.
             connection: Name of the connection.
             sync_id: Name of the sync, unique.
+            manifest: What is known of the sync at its start: enough to finish the raw copy if this process is killed.
 
         Raises:
             RawCopyError: The lake cannot be written.
         """
         self.url = "/".join((lake_url.rstrip("/"), "raw", domain, connection, sync_id, OBJECT))
-        self.compressed_bytes = 0
-        self._hash = hashlib.sha256()
-        self._finished = False
-        self._failed: BaseException | None = None
         try:
-            self._files, self._path = fsspec.core.url_to_fs(self.url)
-            self._files.makedirs(self._path.rpartition("/")[0], exist_ok=True)
-            self._partial = f"{self._path}.part"
-            self._file: Any = self._files.open(self._partial, "wb")
+            self._files = raw_folder(lake_url, domain, connection, sync_id)
+            if manifest is not None:
+                put_manifest(self._files, {**manifest, "status": RUNNING})
+            self._sink = Sink(self._files)
         except Exception as error:  # each file system has errors of its own
             raise self._error(error) from error
-        self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUE_BLOCKS)
+        self._failed: BaseException | None = None
+        self._queue: queue.Queue[bytes | threading.Event | None] = queue.Queue(_QUEUE_BLOCKS)
         self._thread = threading.Thread(target=self._run, name="raw-copy", daemon=True)
         self._thread.start()
 
@@ -71,6 +65,18 @@ class RawCopy:
         if lines:
             self._queue.put(b"\n".join(lines) + b"\n")
 
+    def secure(self) -> None:
+        """Returns when everything written so far would survive the end of this process (in a folder: of this machine).
+
+        Raises:
+            RawCopyError: A write failed.
+        """
+        done = threading.Event()
+        self._queue.put(done)
+        done.wait()
+        if self._failed is not None:
+            raise self._error(self._failed)
+
     def finish(self, manifest: dict[str, Any]) -> str:
         """Completes the object and writes its manifest. Called again, it only writes the manifest anew.
 
@@ -83,36 +89,21 @@ class RawCopy:
         Raises:
             RawCopyError: The lake refused.
         """
-        if not self._finished:
-            self._queue.put(None)
-            self._thread.join()
+        self._end()
         if self._failed is not None:
             raise self._error(self._failed)
-        whole = {
-            "format": "airbyte-messages/jsonl+zstd/1",
-            **manifest,
-            "object": OBJECT,
-            "compressed_bytes": self.compressed_bytes,
-            "sha256": self._hash.hexdigest(),
-        }
-        folder = self._path.rpartition("/")[0]
         try:
-            if not self._finished:
-                self._files.mv(self._partial, self._path)
-                self._finished = True
-            with self._files.open(f"{folder}/{MANIFEST}.part", "wb") as file:
-                file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2, default=str))
-            self._files.mv(f"{folder}/{MANIFEST}.part", f"{folder}/{MANIFEST}")
+            self._sink.close()
+            put_manifest(self._files, {**manifest, **self._sink.figures()})
+            self._sink.forget_pieces()
         except Exception as error:
             raise self._error(error) from error
         return self.url
 
-    def discard(self) -> None:
-        """Ends the thread and removes what was written; for a sync that never began to load."""
-        self._queue.put(None)
-        self._thread.join()
-        with contextlib.suppress(FileNotFoundError):
-            self._files.rm(self._partial)
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
 
     def _error(self, error: BaseException) -> RawCopyError:
         return RawCopyError(
@@ -122,22 +113,92 @@ class RawCopy:
         )
 
     def _run(self) -> None:
-        compress = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-        while (block := self._queue.get()) is not None:
-            self._store(compress.compress(block))
-        self._store(compress.flush())
-        try:
-            self._file.close()
-        except Exception as error:  # noqa: BLE001 - object stores upload on close, with errors of their own; the writer must hear of it
-            self._failed = self._failed or error
+        while (given := self._queue.get()) is not None:
+            try:
+                if self._failed is None:  # after a failure the queue is drained, so that the writer does not hang
+                    if isinstance(given, bytes):
+                        self._sink.write(given)
+                    else:
+                        self._sink.secure()
+            except Exception as error:  # noqa: BLE001 - handed to the writer
+                self._failed = error
+            if isinstance(given, threading.Event):
+                given.set()
+
+
+class Sink:
+    """Compresses into the object of one folder; not thread-safe."""
+
+    def __init__(self, files: LakeFiles) -> None:
+        """Opens the object: under a temporary name where it could be seen half written, under its own where it could not."""
+        self._files = files
+        self._compress = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+        self._closed = False
+        self._pending = bytearray()  # in an object store: what the journal does not have yet
+        self._pieces = 0
+        self._object = files.path(OBJECT)
+        self._file: Any
+        if files.local:
+            files.make_folder(files.root)
+            self._file = Path(files.path(PARTIAL)).open("wb")  # noqa: SIM115 - closed by close()
+        else:
+            files.make_folder(files.root)
+            self._file = files.system.open(self._object, "wb", block_size=_PART_BYTES)
+
+    def write(self, data: bytes) -> None:
+        """Takes a piece of the content."""
+        self._store(self._compress.compress(data))
+
+    def secure(self) -> None:
+        """Everything taken so far can be read again after this process was killed."""
+        self._store(self._compress.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+        if self._files.local:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        elif self._pending:
+            self._write_piece()
 
     def _store(self, data: bytes) -> None:
-        if not data or self._failed is not None:
-            return  # after a failure the queue is drained, so that the writer does not hang
-        try:
-            self._file.write(data)
-        except Exception as error:  # noqa: BLE001 - handed to the writer
-            self._failed = error
+        if not data:
             return
+        self._file.write(data)
         self._hash.update(data)
-        self.compressed_bytes += len(data)
+        self._bytes += len(data)
+        if not self._files.local:
+            self._pending += data
+            if len(self._pending) >= _PART_BYTES:
+                self._write_piece()
+
+    def _write_piece(self) -> None:
+        self._files.put(self._files.path(piece_name(self._pieces)), bytes(self._pending))
+        self._pieces += 1
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Makes the object appear, whole. Does nothing the second time."""
+        if self._closed:
+            return
+        data = self._compress.flush()
+        self._file.write(data)
+        self._hash.update(data)
+        self._bytes += len(data)
+        if self._files.local:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            Path(self._files.path(PARTIAL)).replace(self._object)
+        else:
+            self._file.close()
+        self._closed = True
+
+    def figures(self) -> dict[str, Any]:
+        """Name, size and hash of the object, for its manifest."""
+        return {"object": OBJECT, "compressed_bytes": self._bytes, "sha256": self._hash.hexdigest()}
+
+    def forget_pieces(self) -> None:
+        """Removes the journal; the object holds it all."""
+        for number in range(self._pieces):
+            self._files.remove(self._files.path(piece_name(number)))
+        self._pieces = 0

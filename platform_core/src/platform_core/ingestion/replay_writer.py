@@ -1,0 +1,44 @@
+"""A stream's writer for rows that come a second time."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from platform_core.ingestion.writer import StreamWriter
+
+
+class ReplayWriter(StreamWriter):
+    """Brings rows of an earlier sync into a table that may hold newer ones, or the same."""
+
+    _later: tuple[str, ...] | None = None
+
+    def bring(self, later: tuple[str, ...] | None) -> None:
+        """Publishes everything that was fed; inside the replay's transaction.
+
+        Args:
+            later: Ids of the syncs that came after this one: as then, their rows win where cursors are equal. The rows of this
+                sync are exchanged, and of a replaced table everything. None: the table was emptied, and syncs come in order.
+        """
+        if later is not None and not self._plan.create:
+            ids = sql.SQL('WHERE "_airbyte_raw_id" BETWEEN {}::uuid AND {}::uuid').format(
+                sql.Literal(self.encoder.raw_id(0)), sql.Literal(self.encoder.raw_id(2**48 - 1))
+            )
+            where = sql.SQL("") if self.task.replace else ids
+            self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._target, where))
+            self._later = later
+        self.seal(None)
+        self.prepare()
+        self.publish()
+        if self._staged:
+            self._session.execute(sql.SQL("DROP TABLE {}").format(self._staging))
+
+    def _newer(self, cursor: str | None) -> sql.Composable:
+        if not self._later:
+            return super()._newer(cursor)
+        came_later = sql.SQL("""(t."_airbyte_meta"->>'sync_id') = ANY ({})""").format(sql.Literal(list(self._later)))
+        if cursor is None:
+            return sql.SQL(" WHERE NOT {}").format(came_later)
+        return sql.SQL(
+            " WHERE excluded.{0} > t.{0} OR (excluded.{0} IS NOT NULL AND t.{0} IS NULL)"
+            " OR (excluded.{0} IS NOT DISTINCT FROM t.{0} AND NOT {1})"
+        ).format(sql.Identifier(cursor), came_later)
