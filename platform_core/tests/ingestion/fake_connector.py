@@ -58,6 +58,13 @@ def play(steps):
         elif name == "wait":
             sys.stdout.flush()
             time.sleep(value)
+        elif name == "hold":  # memory that is really used, by so many processes
+            workers = [os.fork() for _ in range(value["processes"] - 1)]
+            held = bytearray(os.urandom(1024) * (value["bytes"] // 1024))
+            if 0 in workers:
+                time.sleep(600)
+            time.sleep(value.get("seconds", 600))
+            del held
         elif name == "child":
             if os.fork() == 0:  # a worker that outlives its parent unless the whole group is ended
                 Path(value).write_text(str(os.getpid()))

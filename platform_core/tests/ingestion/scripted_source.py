@@ -59,6 +59,7 @@ class Source:
     script: Sequence[Json] = ()
     rows: Json | None = None
     settings_of_streams: dict[str, Json] = field(default_factory=dict)
+    keys: Json = field(default_factory=dict)
     file: str = ""
     more: Json = field(default_factory=dict)
 
@@ -76,7 +77,12 @@ class Source:
         folder = self.folder / "airbyte" / "sales"
         folder.mkdir(parents=True, exist_ok=True)
         streams = [{"name": name, "sync_mode": mode, **self.settings_of_streams.get(name, {})} for name, mode in self.modes.items()]
-        document = {"connector": {"package": "source-fake", "version": "1.0.0"}, "streams": streams, "timeouts": {"discover_cache": 0}}
+        document = {
+            "connector": {"package": "source-fake", "version": "1.0.0"},
+            "streams": streams,
+            "timeouts": {"discover_cache": 0},
+            **self.keys,
+        }
         path = folder / "shop.yaml"
         path.write_text(self.file or json.dumps(document))  # JSON is YAML
         return load_connection(path)

@@ -51,6 +51,16 @@ WRONG = [
     ("a nested secret", "count: ${USERS:-10}", "credentials: {client_secret: abc}", 5, "config.credentials.client_secret looks like a secret", "environment variable"),
     ("a wrong cron line", "streams:", "schedule: {cron: every day}\nstreams:", 6, "schedule.cron is 'every day', not a cron line", "five fields"),
     ("a cron line out of range", "streams:", "schedule: {cron: '0 25 * * *'}\nstreams:", 6, "not a cron line", "five fields"),
+    ("a schedule of another kind", "streams:", "schedule: daily\nstreams:", 6, "schedule is text, not a mapping", "a mapping"),
+    ("a time zone that does not exist", "streams:", "schedule: {cron: '@daily', timezone: Europe/Berlijn}\nstreams:", 6, "'Europe/Berlijn', not a time zone", "Europe/Berlin"),
+    ("a time zone that is a path", "streams:", "schedule: {cron: '@daily', timezone: ../../etc}\nstreams:", 6, "not a time zone", "Europe/Berlin"),
+    ("a time zone without a cron line", "streams:", "schedule: {timezone: Europe/Berlin}\nstreams:", 6, "a timezone, but no cron line", "add cron:"),
+    ("a change that is a text", "streams:", "schedule: {on_change: daily}\nstreams:", 6, "schedule.on_change is text, not true or false", "true or false"),
+    ("an unknown schema policy", "streams:", "schema_changes: pausing\nstreams:", 6, "is 'pausing', did you mean 'pause'?", "propagate"),
+    ("a schema policy that is a switch", "streams:", "schema_changes: no\nstreams:", 6, "schema_changes is", "propagate"),
+    ("a memory limit without a unit", "streams:", "memory_limit: '512'\nstreams:", 6, "'512', not a size", "512MB"),
+    ("a memory limit that is a number", "streams:", "memory_limit: 512\nstreams:", 6, "memory_limit is a whole number 512, not text", "quotes"),
+    ("a memory limit of nothing", "streams:", "memory_limit: 0GB\nstreams:", 6, "'0GB', not a size", "2GB"),
     ("a timeout that is a text", "streams:", "timeouts: {idle: long}\nstreams:", 6, "timeouts.idle is text, not a number", "a number"),
     ("a timeout of nothing", "streams:", "timeouts: {idle: 0}\nstreams:", 6, "timeouts.idle", "correct the value"),
     ("a key that stands twice", "config:", "connector: {}\nconfig:", 4, "stands twice", "keep one"),
@@ -95,6 +105,25 @@ def test_a_good_file_is_read_and_its_hash_follows_its_text(folder):
     assert connection.streams[0].primary_key == ("id",) and connection.config == {"count": "${USERS:-10}"}
     path.write_text(GOOD + "# a comment\n")
     assert load_connection(path).content_hash != connection.content_hash
+
+
+def test_the_version_of_a_streams_code_follows_its_declaration_only(folder):
+    path = write(folder, GOOD + "  - {name: orders, sync_mode: full_refresh_append}\n")
+
+    def versions(text):
+        path.write_text(text)
+        connection = load_connection(path)
+        return {stream.name: connection.declaration(stream.name) for stream in connection.streams}
+
+    text = path.read_text()
+    before = versions(text)
+    assert before["users"] != before["orders"]
+    assert versions(f"# a comment\n{text}schedule: {{cron: '@daily'}}\nmemory_limit: 1GB\n") == before
+    other = versions(text.replace("full_refresh_append", "full_refresh_overwrite"))
+    assert other["users"] == before["users"] and other["orders"] != before["orders"]
+    for old, new in (("-10}", "-11}"), ('"7.2.1"', '"7.2.2"')):
+        changed = versions(text.replace(old, new))
+        assert changed["users"] != before["users"] and changed["orders"] != before["orders"]
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,12 @@ OTHER, SECOND = dg.AssetKey(["b", "q", "u"]), dg.AssetKey(["b", "q", "v"])
 
 
 @functools.cache
-def _definitions(*, model: str = "1", port: str = "1", raw: str = "1", cron: str | None = None) -> dg.Definitions:
+def _definitions(
+    *, model: str = "1", port: str = "1", raw: str = "1", cron: str | None = None, zone: str = "UTC", on_change: bool = True
+) -> dg.Definitions:
     """The location, with these code versions."""
 
-    @dg.asset(key=RAW, code_version=raw, automation_condition=on_schedule(cron))
+    @dg.asset(key=RAW, code_version=raw, automation_condition=on_schedule(cron, zone, on_change=on_change))
     def s() -> None: ...
 
     @dg.asset(key=MODEL, deps=[RAW, OTHER, SECOND], code_version=model, automation_condition=on_news())
@@ -285,3 +287,22 @@ def test_the_sensor_is_on_and_quick() -> None:
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert sensor.minimum_interval_seconds is not None
     assert sensor.minimum_interval_seconds <= 5
+
+
+def test_a_cron_line_is_read_in_its_time_zone(settled: Location) -> None:
+    settled.definitions = _definitions(cron="30 14 * * *", zone="Europe/Berlin")  # in November 13:30 UTC
+    settled.tick()
+    assert [RAW in settled.tick(seconds=1800) for _ in range(4)] == [False, False, True, False]
+
+
+def test_without_on_change_only_the_clock_starts_a_stream(location: Location) -> None:
+    location.definitions = _definitions(cron="0 13 * * *", on_change=False)
+    location.update(OTHER, SECOND)
+    assert location.tick() == set(), "it is missing, and nobody asked for that to count"
+    location.definitions = _definitions(cron="0 13 * * *", on_change=False, raw="2")
+    assert location.tick() == set()
+    assert [RAW in location.tick(seconds=1800) for _ in range(3)] == [False, True, False]
+
+
+def test_without_clock_and_on_change_nothing_starts_a_stream() -> None:
+    assert on_schedule(None, on_change=False) is None

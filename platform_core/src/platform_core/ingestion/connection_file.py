@@ -147,7 +147,9 @@ def _read(path: Path, domain: str) -> tuple[Connection | None, list[Problem]]:
         config=model.config,
         streams=tuple(model.streams),
         schedule=model.schedule,
+        schema_changes=model.schema_changes,
         timeouts=model.timeouts,
+        memory_bytes=model.memory_bytes,
         content_hash=hashlib.sha256(content + (manifest.content if manifest else b"")).hexdigest(),
         document=document,
     )

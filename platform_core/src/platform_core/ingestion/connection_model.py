@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +13,9 @@ from platform_core.ingestion.manifest import CDK_PACKAGE, CDK_VERSION
 
 SyncMode = Literal["full_refresh_overwrite", "full_refresh_append", "incremental_append", "incremental_deduped"]
 
+SchemaPolicy = Literal["propagate", "pause", "ignore"]
+
+MEMORY = r"[1-9]\d{0,6}(MB|GB)"
 # PEP 440, a single release: a range, a wildcard or "latest" would make two runs differ.
 EXACT_VERSION = r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
 PACKAGE = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -150,18 +154,42 @@ class StreamSelection(_Strict):
 
 
 class Schedule(_Strict):
-    """When the connection runs by itself: a cron line of five fields."""
+    """When the connection runs by itself: at the ticks of a cron line, when its own declaration changed, or both."""
 
-    cron: str = Field(examples=["0 6 * * *"])
-    """Five fields, or a name such as `@daily`."""
+    cron: str | None = Field(default=None, examples=["0 6 * * *"])
+    """Five fields, or a name such as `@daily`. Without it no clock starts the connection."""
 
-    timezone: str = "UTC"
-    """Name of the time zone in which the cron line is read."""
+    timezone: str | None = Field(default=None, examples=["Europe/Berlin"])
+    """Name of the time zone in which the cron line is read, UTC by default."""
+
+    on_change: bool = True
+    """Also run a stream when it was never loaded, and again when what the file declares of it changed: the connector, its config, or
+    the stream's own entry. Comments and other streams do not count. `false`: only the cron line, or somebody, starts it."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_timezone(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise PydanticCustomError(
+                "timezone",
+                "is {value}, not a time zone",
+                {"value": repr(value), "remedy": "write a name of the time zone database, for example Europe/Berlin"},
+            ) from None
+        return value
+
+    @model_validator(mode="after")
+    def _timezone_has_effect(self) -> Schedule:
+        if self.timezone is not None and self.cron is None:
+            raise PydanticCustomError("timezone", "has a timezone, but no cron line", {"remedy": "add cron:, or remove timezone:"})
+        return self
 
     @field_validator("cron")
     @classmethod
-    def _is_cron(cls, value: str) -> str:
-        if value not in _CRON_NAMES and not _is_cron(value):
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None and value not in _CRON_NAMES and not _is_cron(value):
             raise PydanticCustomError(
                 "cron",
                 "is {value}, not a cron line",
@@ -202,9 +230,35 @@ class ConnectionModel(_Strict):
     streams: list[StreamSelection] = Field(min_length=1)
     """What is synced: one raw table and one asset each."""
 
-    schedule: Schedule | None = None
+    schedule: Schedule = Schedule()
+
+    schema_changes: SchemaPolicy = "propagate"
+    """What a new column, a removed column, another type or another primary key in the source does. `propagate`: the table follows, in
+    the transaction that brings the rows (a removed column stays, for its history). `pause`: the connection stops before any row is
+    loaded and shows the difference, until somebody accepts it. `ignore`: the table stays as it is; what it has no place for is in
+    the raw copy only."""
 
     timeouts: Timeouts = Timeouts()
+
+    memory_limit: str | None = Field(default=None, examples=["1GB", "512MB"])
+    """The connector, with all processes that it starts, is ended when it holds more memory than this. Binary units: MB, GB."""
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _is_size(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(MEMORY, value):
+            raise PydanticCustomError(
+                "memory_limit", "is {value}, not a size", {"value": repr(value), "remedy": "write a whole number and a unit: 512MB or 2GB"}
+            )
+        return value
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """``memory_limit`` in bytes."""
+        if self.memory_limit is None:
+            return None
+        number, unit = self.memory_limit[:-2], self.memory_limit[-2:]
+        return int(number) << {"MB": 20, "GB": 30}[unit]
 
 
 def _is_cron(text: str) -> bool:

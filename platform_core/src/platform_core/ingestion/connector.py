@@ -7,10 +7,8 @@ import fcntl
 import logging
 import os
 import select
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -26,6 +24,7 @@ from platform_core.ingestion import guard
 from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.handover import handed_over
 from platform_core.ingestion.protocol import Json, Log, Reply, TraceError, decode, interpret
+from platform_core.ingestion.scratch import scratch_folder
 
 _READ_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux: a pipe of 1 MiB saves sixteen wake-ups of seventeen
@@ -74,6 +73,7 @@ class ConnectorRun:
         state: Json | list[Json] | None = None,
         idle_seconds: float = 900,
         total_seconds: float | None = None,
+        memory_bytes: int | None = None,
         redact: Callable[[str], str] = str,
     ) -> None:
         """Prepares the run; ``__enter__`` starts it.
@@ -86,11 +86,14 @@ class ConnectorRun:
             state: State to resume from, for ``read``.
             idle_seconds: Longest silence on both output streams.
             total_seconds: Longest run.
+            memory_bytes: The most that its processes may hold together.
             redact: Hides secrets in everything that is logged or raised.
         """
         self.command, self.action = command, action
         self._documents = {"config": config, "catalog": catalog, "state": state}
         self._idle, self._total, self._redact = idle_seconds, total_seconds, redact
+        self._memory = memory_bytes
+        self._held = 0
         self._stack = contextlib.ExitStack()
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._heard = time.monotonic()
@@ -107,8 +110,7 @@ class ConnectorRun:
         return self
 
     def _start(self) -> None:
-        folder = tempfile.mkdtemp(prefix="mesh-connector-")
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = self._stack.enter_context(scratch_folder())
         argv, inherited = [*self.command.argv, self.action], []
         documents = [(name, orjson.dumps(body, default=_exact)) for name, body in self._documents.items() if body is not None]
         for name, content in [*documents, *(self.command.documents if self.action != "spec" else ())]:
@@ -120,7 +122,7 @@ class ConnectorRun:
         environment |= {"HOME": folder, "TMPDIR": folder, "DO_NOT_TRACK": "true"}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(guard.__file__), str(read_end), *argv],
+                [sys.executable, "-I", "-S", str(guard.__file__), str(read_end), str(self._memory or 0), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -197,11 +199,28 @@ class ConnectorRun:
         )
 
     def exit_code(self) -> int:
-        """Waits for the end; 0 is success."""
+        """Waits for the end; 0 is success.
+
+        Raises:
+            ConnectorError: It does not end, or was ended because it held more memory than its limit.
+        """
         try:
-            return self._running.wait(self._idle)
+            code = self._running.wait(self._idle)
         except subprocess.TimeoutExpired as error:
             raise self._timeout(f"did not end within {self._idle:g} s of closing its output", "idle") from error
+        if code and self._memory and self._drain is not None:
+            self._drain.join(_END_SECONDS)
+            if self._held or any("MemoryError" in line for line in self._stderr):
+                raise self._out_of_memory(self._memory)
+        return code
+
+    def _out_of_memory(self, limit: int) -> ConnectorError:
+        held = f" (it held {self._held / (1 << 20):,.0f} MB)" if self._held else ""
+        return ConnectorError(
+            f"the connector needed more memory than its limit of {limit >> 20:,} MB{held} in {self.action} and was ended",
+            where=str(self.command),
+            remedy="raise memory_limit: in the connection's file, or have it read less at a time (smaller pages, fewer streams)",
+        )
 
     def stderr_tail(self) -> str:
         """The last lines of the connector's error output, redacted, for messages."""
@@ -214,6 +233,9 @@ class ConnectorRun:
         for line in self._running.stderr or ():
             self._heard = time.monotonic()
             text = line.decode(errors="replace").rstrip()[:4000]
+            if text.startswith(guard.OVER_MEMORY):
+                self._held = int(text.removeprefix(guard.OVER_MEMORY))
+                continue
             self._stderr.append(text)
             _log.debug("%s: %s", self.command.name, self._redact(text))
 
@@ -244,6 +266,7 @@ def request(
     *,
     config: Json | None = None,
     idle_seconds: float = 900,
+    memory_bytes: int | None = None,
     redact: Callable[[str], str] = str,
 ) -> Json:
     """Asks a connector one question.
@@ -253,6 +276,7 @@ def request(
         action: ``spec``, ``check`` or ``discover``.
         config: Resolved configuration; not for ``spec``.
         idle_seconds: Longest silence.
+        memory_bytes: The most that its processes may hold together.
         redact: Hides secrets in messages.
 
     Returns:
@@ -265,7 +289,7 @@ def request(
     answer: Json | None = None
     errors: list[TraceError] = []
     last_log: Log | None = None
-    with ConnectorRun(command, action, config=config, idle_seconds=idle_seconds, redact=redact) as run:
+    with ConnectorRun(command, action, config=config, idle_seconds=idle_seconds, memory_bytes=memory_bytes, redact=redact) as run:
         for lines in run.blocks():
             for line in lines:
                 parsed, _ = decode(line)

@@ -79,6 +79,7 @@ class Discovery:
                 "discover",
                 config=config.data,
                 idle_seconds=connection.timeouts.idle,
+                memory_bytes=connection.memory_bytes,
                 redact=config.redact,
             )
             _write(file, known)

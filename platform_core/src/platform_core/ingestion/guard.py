@@ -3,13 +3,18 @@
 The runner holds the other end of a pipe. When the runner ends in any way, SIGKILL included, the kernel closes that end and
 the guard ends the connector's whole process group; worker processes of a connector (faker's, for one) would stay for ever.
 
-Usage: guard.py LIFELINE_FD PROGRAM [ARGUMENT ...]
+It also ends the group when its processes together hold more memory than their limit. Measured with sixty idle threads in 14 MB: RLIMIT_AS
+(1.5 GB counted) and RLIMIT_DATA (0.5 GB counted) both refuse them, since they count addresses, not memory. So the guard looks at
+what is resident, ten times a second, and RLIMIT_DATA stands far above as a fuse for what grows faster than that.
+
+Usage: guard.py LIFELINE_FD MEMORY_LIMIT PROGRAM [ARGUMENT ...]   (a limit in bytes, 0 for none)
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -17,11 +22,16 @@ import sys
 import time
 
 _GRACE_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
+_MEMBERS_SECONDS = 1.0
+_FUSE_BYTES = 1 << 30
+OVER_MEMORY = "mesh-guard: over the memory limit, bytes held: "
+"""Begins the line of the error output that says why the guard ended the program."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs the program; returns its exit code, or 128 plus the signal that ended it."""
-    lifeline, command = int(arguments[0]), arguments[1:]
+    lifeline, limit, command = int(arguments[0]), int(arguments[1]), arguments[2:]
     os.set_inheritable(lifeline, False)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -29,12 +39,21 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGCHLD, _noticed)
     # close_fds=False: the configuration's descriptors pass through. A group of its own: it can be ended as a whole.
     child = subprocess.Popen(command, close_fds=False, process_group=0)
+    if limit and hasattr(resource, "prlimit"):
+        fuse = 2 * limit + _FUSE_BYTES
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(child.pid, resource.RLIMIT_DATA, (fuse, fuse))
+    memory = Memory(child.pid)
     # The guard must not hold the connector's output open after the connector is gone.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
     while child.poll() is None:
-        ready, _, _ = select.select([lifeline, wake_read], [], [], 1.0)
+        ready, _, _ = select.select([lifeline, wake_read], [], [], _LOOK_SECONDS if limit else 1.0)
+        held = memory.held() if limit else 0
+        if held > limit:
+            os.write(2, f"{OVER_MEMORY}{held}\n".encode())
+            break
         if lifeline in ready:
             _end(child, signal.SIGTERM)
             deadline = time.monotonic() + _GRACE_SECONDS
@@ -46,6 +65,47 @@ def main(arguments: list[str]) -> int:
     _end(child, signal.SIGKILL)
     code = child.wait()
     return 128 - code if code < 0 else code
+
+
+class Memory:
+    """What the processes of a group hold. Members are looked up once a second, what they hold at every look."""
+
+    def __init__(self, group: int) -> None:
+        self._group = group
+        self._members = [group]
+        self._looked = 0.0
+
+    def held(self) -> int:
+        """Bytes of memory, without the pages of files; 0 where there is no ``/proc``."""
+        if time.monotonic() - self._looked > _MEMBERS_SECONDS:
+            self._looked = time.monotonic()
+            self._members = [pid for pid in map(int, filter(str.isdigit, _listed("/proc"))) if self._belongs(pid)]
+        return sum(map(_resident, self._members))
+
+    def _belongs(self, pid: int) -> bool:
+        # pid (name) state parent group ...; the name may hold anything, so the fields are counted from its end
+        fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        return len(fields) > 2 and int(fields[2]) == self._group
+
+
+def _resident(pid: int) -> int:
+    fields = _content(f"/proc/{pid}/statm").split()
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 2 else 0
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return os.listdir(path)  # noqa: PTH208 - looked at ten times a second, so without objects
+    except OSError:
+        return []  # no Linux
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            return file.read()
+    except OSError:
+        return b""  # it ended while it was looked at
 
 
 def _noticed(_number: int, _frame: object) -> None:

@@ -24,12 +24,18 @@ def on_news() -> dg.AutomationCondition[dg.AssetKey]:
     return (_wish(news) & ready & ~dg.AutomationCondition.in_progress()).with_label("on news of its inputs")
 
 
-def on_schedule(cron: str | None) -> dg.AutomationCondition[dg.AssetKey]:
-    """Runs at the ticks of ``cron`` (UTC), when its connection file changed, and at once while it is missing."""
-    news = dg.AutomationCondition.code_version_changed()
-    if cron is not None:
-        news = news | dg.AutomationCondition.cron_tick_passed(cron)
-    return (_wish(news) & ~dg.AutomationCondition.in_progress()).with_label("on schedule, or while missing")
+def on_schedule(cron: str | None, timezone: str = "UTC", *, on_change: bool = True) -> dg.AutomationCondition[dg.AssetKey] | None:
+    """Runs at the ticks of ``cron``; with ``on_change`` also when its declaration changed, and at once while it is missing.
+
+    Returns:
+        The condition, None when nothing but a person starts it.
+    """
+    tick = dg.AutomationCondition.cron_tick_passed(cron, timezone) if cron is not None else None
+    idle = ~dg.AutomationCondition.in_progress()
+    if not on_change:
+        return (_held(tick) & idle).with_label("on schedule") if tick is not None else None
+    changed = dg.AutomationCondition.code_version_changed()
+    return (_wish(changed if tick is None else changed | tick) & idle).with_label("on schedule, on change, or while missing")
 
 
 def automation_sensor() -> dg.AutomationConditionSensorDefinition:
@@ -49,4 +55,9 @@ def _wish(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[d
     """
     requested, updated = dg.AutomationCondition.newly_requested(), dg.AutomationCondition.newly_updated()
     missing = dg.AutomationCondition.missing().newly_true()
-    return missing.since(requested | updated) | news.since(requested & ~news)
+    return missing.since(requested | updated) | _held(news)
+
+
+def _held(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """True from the news until a run was asked for; news of that very tick is new news."""
+    return news.since(dg.AutomationCondition.newly_requested() & ~news)

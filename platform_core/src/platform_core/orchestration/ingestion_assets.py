@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
     """The assets of a connection's streams; any subset of them can be run."""
     keys = {stream.name: asset_key(naming.raw_key(connection.domain, stream.name)) for stream in connection.streams}
+    schedule = connection.schedule
     specs = [
         dg.AssetSpec(
             keys[stream.name],
             group_name=connection.domain,
             kinds={"airbyte", "postgres"},
             description=f"Stream `{stream.name}` of the connection `{connection.name}`, as the source gives it.",
-            code_version=connection.content_hash,
-            automation_condition=on_schedule(connection.schedule.cron if connection.schedule else None),
+            code_version=connection.declaration(stream.name),
+            automation_condition=on_schedule(schedule.cron, schedule.timezone or "UTC", on_change=schedule.on_change),
             skippable=True,
             metadata={
                 "connection": dg.MetadataValue.path(str(connection.path)),
