@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
+import random
 import signal
+import tempfile
 from functools import partial
 
 import pytest
-from scripted_source import stream
+from scripted_source import record, state, status, stream
 
-from platform_core.ingestion import connector, loader
+from platform_core.ingestion import connector, loader, run_replay, scratch
 from platform_core.ingestion.writer import StreamWriter
+from platform_core.lake import raw_copy
 from platform_core.lake.raw_copy import RawCopy
+from platform_core.settings import Settings
 
 ROWS = {"a": {"rows": 400, "every": 20}, "b": {"rows": 130, "every": 7}, "c": {"rows": 90, "every": 1000}}
 # Where the runner dies: (owner, function, before or after it, at which call).
@@ -48,17 +53,17 @@ def die_in(owner, name, number):
     setattr(owner, name, wrapped)
 
 
-def run(source, moment, buffer):
+def run(source, moment, buffer, block=2000):
     # Every state is worth a commit, and lines come in small blocks that end anywhere between two states.
-    loader.COMMIT_SECONDS, loader.BUFFER_BYTES, connector._READ_BYTES = 0.0, buffer, 2000
+    loader.COMMIT_SECONDS, loader.BUFFER_BYTES, connector._READ_BYTES = 0.0, buffer, block
     if moment is not None:
         owner, name, _, number = moment
         die_in(owner, name, number)
     source.sync()
 
 
-def killed(source, moment, buffer=1500) -> bool:
-    process = multiprocessing.get_context("fork").Process(target=partial(run, source, moment, buffer))
+def killed(source, moment, buffer=1500, block=2000) -> bool:
+    process = multiprocessing.get_context("fork").Process(target=partial(run, source, moment, buffer, block))
     process.start()
     process.join(60)
     assert process.exitcode is not None
@@ -113,3 +118,48 @@ def test_a_killed_runner_leaves_no_connector_behind(make_source, tmp_path):
     source.script = [{"child": str(tmp_path / "child")}, {"pid": str(tmp_path / "pid")}, {"text": '{"type":"LOG"}\n'}, {"wait": 600}]
     assert killed(source, (loader.Loader, "feed", "after", 1))
     assert gone(tmp_path / "pid") and gone(tmp_path / "child")
+
+
+def test_the_folder_of_a_killed_connector_is_removed_by_the_next_and_one_in_use_is_not(make_source, tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_YOUNG_SECONDS", -1.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    source = make_source({"a": "incremental_append"}, [stream("a")], rows={"streams": {"a": ROWS["a"]}})
+    with scratch.scratch_folder() as used:
+        assert killed(source, MOMENTS["while reading"])
+        assert len(list(tmp_path.glob("mesh-connector-*"))) == 2
+        source.sync()
+        assert [str(path) for path in tmp_path.glob("mesh-connector-*")] == [used]
+
+
+def test_what_a_killed_sync_left_in_s3_is_finished_by_the_next(make_source, monkeypatch, bucket):
+    """Enough incompressible rows that parts of an upload are there when the runner dies."""
+    import s3fs
+
+    monkeypatch.setattr(raw_copy, "_PART_BYTES", 5 << 20)
+    source = make_source({"a": "incremental_append"}, [stream("a")])
+    monkeypatch.setattr(type(source), "settings", property(lambda self: dataclasses.replace(
+        Settings.load({"MESH_REPO": str(self.folder), "MESH_HOME": str(self.folder / "home")}), lake_url=f"{bucket}/killed"
+    )))  # fmt: skip
+    texts = [random.Random(number).randbytes(700_000).hex() for number in range(12)]
+    for number, text in enumerate(texts, 1):
+        source.script = [*source.script, record("a", {"id": number, "text": text}), state("a", {"id": number}, 1)]
+    assert killed(source, (loader.Loader, "commit", "after", 9), 1 << 20, 1 << 20)
+    (committed,) = source.query("SELECT max(id) FROM sales_raw.a")[0]
+    store = s3fs.S3FileSystem(skip_instance_cache=True)
+    left = [path.rpartition("/")[2] for path in store.find(f"{bucket}/killed")]
+    assert "messages.jsonl.zst" not in left and "messages.jsonl.zst.000000" in left
+    assert store.call_s3("list_multipart_uploads", Bucket=bucket.removeprefix("s3://"))["Uploads"]
+
+    source.script = [*source.script[2 * committed :], status("a", "COMPLETE")]
+    source.sync()
+    store.invalidate_cache()
+    names = [path.rpartition("/")[2] for path in store.find(f"{bucket}/killed")]
+    assert sorted(names) == ["manifest.json"] * 2 + ["messages.jsonl.zst"] * 2
+    assert not store.call_s3("list_multipart_uploads", Bucket=bucket.removeprefix("s3://")).get("Uploads")
+    everything = "SELECT id, md5(text), _airbyte_raw_id FROM sales_raw.a ORDER BY id"
+    before = source.query(everything)
+    assert [row[0] for row in before] == list(range(1, 13)) and 8 < committed < 12
+    with source.warehouse.connect_domain("sales", autocommit=True) as connection:
+        connection.execute("DROP TABLE sales_raw.a")
+    run_replay(source.connection, "all", warehouse=source.warehouse, settings=source.settings)
+    assert source.query(everything) == before
