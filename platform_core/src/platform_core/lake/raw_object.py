@@ -17,6 +17,7 @@ from platform_core.lake.raw_copy import Sink
 from platform_core.lake.raw_layout import MANIFEST, OBJECT, PARTIAL, RawCopyError, is_piece, put_manifest, raw_folder
 
 _READ_BYTES = 1 << 20
+_COMPRESSED_BYTES = 1 << 16  # about half a megabyte of records
 _KILLED = f"{PARTIAL}.killed"
 
 _log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class RawObject:
             )
 
     def blocks(self) -> Iterator[list[bytes]]:
-        """The lines of the object, in order, in blocks of about a megabyte.
+        """The lines of the object, in order, in blocks of about half a megabyte.
 
         Raises:
             RawCopyError: The object is missing or cannot be decompressed.
@@ -182,15 +183,17 @@ class RawObject:
 
 def _lines(file: Any) -> Iterator[list[bytes]]:
     """Whole lines of a compressed file; a piece of a line at its end is left out."""
+    # Not zstandard's stream_reader: of a frame without an end it keeps the last megabyte to itself.
+    frame = zstandard.ZstdDecompressor().decompressobj()
     rest: list[bytes] = []
-    with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as reader:
-        while block := reader.read(_READ_BYTES):
-            end = block.rfind(b"\n")
-            if end < 0:
-                rest.append(block)
-                continue
-            yield b"".join((*rest, block[:end])).split(b"\n")
-            rest = [block[end + 1 :]] if end + 1 < len(block) else []
+    while not frame.eof and (compressed := file.read(_COMPRESSED_BYTES)):
+        block = frame.decompress(compressed)
+        end = block.rfind(b"\n")
+        if end < 0:
+            rest.append(block)
+            continue
+        yield b"".join((*rest, block[:end])).split(b"\n")
+        rest = [block[end + 1 :]] if end + 1 < len(block) else []
 
 
 class _Joined(io.RawIOBase):
