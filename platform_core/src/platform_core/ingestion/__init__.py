@@ -14,10 +14,12 @@ from platform_core.ingestion.errors import (
     LoadError,
     ProtocolError,
     ReplayError,
+    SchemaChangeError,
 )
 from platform_core.ingestion.raw_manifest import SyncManifest
 from platform_core.ingestion.replay import ReplayProgress, ReplayResult, replayable_syncs, run_replay
-from platform_core.ingestion.sync import Progress, StreamResult, SyncResult, run_sync
+from platform_core.ingestion.result import Progress, StreamResult, SyncResult
+from platform_core.ingestion.sync import run_sync
 
 __all__ = [
     "ConcurrentSyncError",
@@ -35,6 +37,7 @@ __all__ = [
     "ReplayError",
     "ReplayProgress",
     "ReplayResult",
+    "SchemaChangeError",
     "StreamResult",
     "StreamSelection",
     "SyncManifest",

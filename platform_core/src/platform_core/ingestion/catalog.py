@@ -10,6 +10,7 @@ from platform_core.contracts import did_you_mean
 from platform_core.ingestion.connection import Connection, StreamSelection
 from platform_core.ingestion.errors import ConnectionFileError
 from platform_core.ingestion.protocol import Json, StreamKey, stream_key
+from platform_core.ingestion.schema_change import SchemaChange
 from platform_core.ingestion.types import Column, columns_of, identifier
 
 
@@ -27,6 +28,9 @@ class StreamTask:
         primary_key: Fields of the key, empty without one.
         deduplicate: One row a key, the newest.
         replace: The whole table is exchanged when the stream is complete.
+        fixed: The table keeps the types that it has; what does not fit becomes NULL.
+        shape: What to remember of the stream's schema with its rows (see ``evolution``), None to leave what is remembered.
+        changes: What changed in the schema since the last sync, taken or left by the connection's policy.
         checkpointed: Rows may become visible, with the state that covers them, before the stream is complete.
     """
 
@@ -40,6 +44,9 @@ class StreamTask:
     deduplicate: bool
     replace: bool
     checkpointed: bool
+    fixed: bool = False
+    shape: Mapping[str, Any] | None = field(default=None, repr=False)
+    changes: tuple[SchemaChange, ...] = ()
 
     @property
     def name(self) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from platform_core.errors import MeshError
 
 
@@ -31,6 +34,21 @@ class ProtocolError(IngestionError):
 
 class LoadError(IngestionError):
     """The warehouse cannot take the rows as asked."""
+
+
+class SchemaChangeError(IngestionError):
+    """The source's schema changed, and the connection's policy is to wait for somebody's word.
+
+    Attributes:
+        changes: What changed, by stream: ``+ field type``, ``- field type``, ``~ field type -> type``.
+    """
+
+    changes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    def about(self, changes: Mapping[str, tuple[str, ...]]) -> SchemaChangeError:
+        """The same error with its changes."""
+        self.changes = changes
+        return self
 
 
 class ConcurrentSyncError(IngestionError):

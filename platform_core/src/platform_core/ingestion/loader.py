@@ -23,6 +23,7 @@ import psycopg
 from platform_core.contracts import naming
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.errors import ProtocolError
+from platform_core.ingestion.evolution import write_shape
 from platform_core.ingestion.protocol import (
     Json,
     Message,
@@ -106,7 +107,7 @@ class Loader:
                 sync_id=sync_id,
                 generation=self.generations[task.key],
                 id_prefix=f"{id_prefix}-{0x8000 + number:04x}-",
-                narrow=plan.narrow,
+                narrow=frozenset(range(len(plan.columns))) if task.fixed else plan.narrow,
             )
             self.writers[task.key] = StreamWriter(session, domain, task, plan=plan, encoder=encoder, number=number)
 
@@ -293,6 +294,8 @@ class Loader:
                 generation = self.generations[writer.task.key]
                 write_generation(session, domain, connection, stream=writer.task.name, generation=generation, sync_id=self._sync_id)
                 self._touched.add(writer.task.key)
+                if writer.task.shape is not None:
+                    write_shape(session, domain, writer.task.name, writer.task.shape)
                 if writer.task.replace:
                     forget_state(session, domain, connection, [writer.task.key])
                 if writer.sealed_state is not None:

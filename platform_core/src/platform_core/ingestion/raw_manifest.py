@@ -22,7 +22,7 @@ from platform_core.ingestion.connector import ConnectorCommand
 from platform_core.ingestion.errors import ReplayError
 from platform_core.ingestion.protocol import Json, StreamKey, decode_json
 from platform_core.ingestion.state import Committed
-from platform_core.ingestion.types import columns_of
+from platform_core.ingestion.types import Column, Kind, columns_of, identifier
 from platform_core.lake import RawObject
 
 
@@ -119,6 +119,8 @@ def start_manifest(
                 "replace": task.replace,
                 "generation": generations[task.key],
                 "json_schema": task.offered.get("json_schema"),
+                "columns": {column.field: column.kind.value for column in task.columns},
+                "fixed": task.fixed,
                 "records": 0,
                 "bytes": 0,
                 "committed": None,
@@ -206,12 +208,18 @@ def _stream(name: str, body: Json) -> ReplayStream:
         key=(body["namespace"], name),
         selection=selection,
         offered={"name": name, "json_schema": schema},
-        columns=columns_of(schema),
+        columns=_columns(body.get("columns"), schema),
         table=body["table"],
         cursor_field=tuple(body["cursor_field"]),
         primary_key=tuple(body["primary_key"]),
         deduplicate=deduplicate,
         replace=body["replace"],
         checkpointed=False,  # a replay commits once
+        fixed=body.get("fixed", False),
     )
     return ReplayStream(task, body["number"], body["generation"], body["records"], body["bytes"], body["committed"])
+
+
+def _columns(kept: Mapping[str, str] | None, schema: Json) -> tuple[Column, ...]:
+    """The columns as the sync had them: its connection may have ignored what changed in the source."""
+    return columns_of(schema) if kept is None else tuple(Column(name, identifier(name), Kind(kind)) for name, kind in kept.items())

@@ -223,7 +223,7 @@ class _Replay:
             sync_id=manifest.sync_id,
             generation=stream.generation,
             id_prefix=f"{manifest.id_prefix}-{0x8000 + stream.number:04x}-",
-            narrow=plan.narrow,
+            narrow=frozenset(range(len(plan.columns))) if stream.task.fixed else plan.narrow,
         )
         self._stagings += 1
         return ReplayWriter(self._session, self._connection.domain, stream.task, plan=plan, encoder=encoder, number=self._stagings)

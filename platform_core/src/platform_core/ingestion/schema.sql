@@ -38,3 +38,4 @@ CREATE TABLE IF NOT EXISTS mesh.raw_streams (
     updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (domain, stream)
 );
+ALTER TABLE mesh.raw_streams ADD COLUMN IF NOT EXISTS shape json;  -- fields with types, and the key, of the last committed sync

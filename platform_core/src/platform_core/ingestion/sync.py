@@ -7,7 +7,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,83 +18,21 @@ from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import connection_command
-from platform_core.ingestion.errors import ConnectorError
+from platform_core.ingestion.errors import ConnectorError, SchemaChangeError
+from platform_core.ingestion.evolution import settle_all
 from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Control, Json, Log
 from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
 from platform_core.ingestion.recovery import settle_dead_syncs
+from platform_core.ingestion.result import Progress, SyncResult, stream_result
 from platform_core.ingestion.session import locked_session
 from platform_core.ingestion.state import Committed, committed_streams, cursor_of, finish_sync, read_state, start_sync, stored_states
-from platform_core.ingestion.writer import StreamWriter
 from platform_core.lake import RawCopy, RawCopyError
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
 _PROGRESS_SECONDS = 0.5
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StreamResult:
-    """What a sync did to one raw table.
-
-    Attributes:
-        rows: Records received.
-        bytes: Their size as sent by the source.
-        seconds: From the start of the stream to its end.
-        cursor: Where the stream now stands, as text.
-        table: ``<schema>.<table>``.
-        columns: Column name to Postgres type, without the ``_airbyte_*`` columns.
-        schema_changes: What changed in the table's shape.
-        undeclared: Fields that the source sends and does not declare: they are in the raw copy only.
-        generation: ``_airbyte_generation_id``.
-    """
-
-    rows: int
-    bytes: int
-    seconds: float
-    cursor: str | None
-    table: str
-    columns: dict[str, str]
-    schema_changes: tuple[str, ...]
-    undeclared: tuple[str, ...]
-    generation: int
-
-
-@dataclass(frozen=True)
-class SyncResult:
-    """A successful sync.
-
-    Attributes:
-        sync_id: Its name, also in ``_airbyte_meta`` of every row and in ``mesh.syncs``.
-        streams: Result of each stream.
-        raw_object: URL of the raw copy.
-        seconds: Wall time.
-    """
-
-    sync_id: str
-    streams: dict[str, StreamResult]
-    raw_object: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A running sync, for display.
-
-    Attributes:
-        connection: ``<domain>/<connection>``.
-        rows: Records received, by stream.
-        bytes: Bytes received.
-        cursors: Last known cursor, by stream.
-        seconds: Since the start.
-    """
-
-    connection: str
-    rows: dict[str, int]
-    bytes: int
-    cursors: dict[str, str | None]
-    seconds: float
 
 
 def run_sync(
@@ -105,6 +42,7 @@ def run_sync(
     settings: Settings,
     streams: Collection[str] | None = None,
     full_refresh: bool = False,
+    accept_changes: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     connector: ConnectorCommand | None = None,
 ) -> SyncResult:
@@ -119,6 +57,7 @@ def run_sync(
         settings: Home (connector environments), lake URL, repository (locks).
         streams: Names of the streams to sync, all by default.
         full_refresh: Forget the state, read everything, and replace the tables in one transaction a sync.
+        accept_changes: Take a changed schema although the connection's policy is to pause (or ignore).
         on_progress: Called about twice a second, from this thread.
         connector: Overrides the connector of the file (tests, connectors outside the index).
 
@@ -129,6 +68,7 @@ def run_sync(
         ConcurrentSyncError: The connection is being synced already.
         ConnectorError: The connector failed; the message is its own.
         ProtocolError: The connector's own counts say that rows were lost.
+        SchemaChangeError: The source's schema changed, and the connection's policy is to pause.
         LoadError: The warehouse cannot take the rows.
         RawCopyError: The lake cannot take the raw copy.
     """
@@ -145,6 +85,7 @@ def run_sync(
             command=command,
             config=config,
             tasks=tasks,
+            accept=accept_changes,
             session=session,
             settings=settings,
             began=began,
@@ -166,12 +107,14 @@ class _Sync:
         command: ConnectorCommand,
         config: ResolvedConfig,
         tasks: list[StreamTask],
+        accept: bool,
         session: psycopg.Connection[Any],
         settings: Settings,
         began: float,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self._connection, self._command, self._config, self._tasks = connection, command, config, tasks
+        self._accept = accept
         self._session, self._settings, self._began, self._on_progress = session, settings, began, on_progress
         self._sync_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(6)}"
         random = secrets.token_hex(8)
@@ -182,6 +125,7 @@ class _Sync:
     def run(self) -> SyncResult:
         connection, session = self._connection, self._session
         settle_dead_syncs(session, connection, self._settings.lake_url)
+        self._settle_schemas()
         loader = Loader(
             session,
             domain=connection.domain,
@@ -222,10 +166,20 @@ class _Sync:
             raise
         return SyncResult(
             sync_id=self._sync_id,
-            streams={writer.task.name: _result(writer) for writer in loader.writers.values()},
+            streams={writer.task.name: stream_result(writer) for writer in loader.writers.values()},
             raw_object=raw_object,
             seconds=time.monotonic() - self._began,
         )
+
+    def _settle_schemas(self) -> None:
+        """Takes the streams' schemas as the connection's policy says; a pause is part of the history."""
+        connection, session = self._connection, self._session
+        try:
+            self._tasks = settle_all(session, connection, self._tasks, accept=self._accept)
+        except SchemaChangeError as error:
+            start_sync(session, self._sync_id, connection.domain, connection.name, str(self._command))
+            finish_sync(session, self._sync_id, "failed", None, str(error))
+            raise
 
     def _load(self, loader: Loader, raw: RawCopy, state: Json | list[Json] | None) -> None:
         limits = self._connection.timeouts
@@ -330,18 +284,3 @@ class _Sync:
             finish_sync(self._session, self._sync_id, status, raw_object, self._config.redact(str(error)))
         except psycopg.Error:
             _log.exception("%s: the failure could not be written to mesh.syncs", connection.id)
-
-
-def _result(writer: StreamWriter) -> StreamResult:
-    started, ended = writer.started, writer.ended
-    return StreamResult(
-        rows=writer.received,
-        bytes=writer.received_bytes,
-        seconds=(ended - started) if started is not None and ended is not None else 0.0,
-        cursor=cursor_of(writer.latest_state, writer.task.cursor_field),
-        table=writer.table,
-        columns=writer.column_types,
-        schema_changes=writer.notes,
-        undeclared=tuple(sorted(writer.encoder.undeclared)),
-        generation=writer.encoder.generation,
-    )

@@ -35,6 +35,7 @@ class TablePlan:
         add: Columns to add.
         widen: Columns to give a wider type.
         narrow: Indexes of ``columns`` that can never be widened, because a view uses them.
+        removed: Columns of the table that the source no longer has; they stay.
         notes: What changes, for people.
     """
 
@@ -44,6 +45,7 @@ class TablePlan:
     widen: tuple[Column, ...]
     narrow: frozenset[int]
     notes: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
 
 def plan_table(stored: Sequence[StoredColumn], wanted: Sequence[Column], table: str) -> TablePlan:
@@ -90,8 +92,8 @@ def plan_table(stored: Sequence[StoredColumn], wanted: Sequence[Column], table: 
             notes.append(f"column {column.name} {old.type} became {kind}")
         columns.append(Column(column.field, column.name, kind))
     known = {column.name for column in wanted} | {name for name, _ in META_COLUMNS}
-    notes += [f"column {name} is no longer in the source, new rows have NULL" for name in by_name if name not in known]
-    return TablePlan(tuple(columns), False, tuple(add), tuple(widen), frozenset(narrow), tuple(notes))
+    removed = tuple(name for name in by_name if name not in known)
+    return TablePlan(tuple(columns), False, tuple(add), tuple(widen), frozenset(narrow), tuple(notes), removed)
 
 
 def _kind(column: StoredColumn, table: str) -> Kind:

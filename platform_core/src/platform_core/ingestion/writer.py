@@ -114,6 +114,11 @@ class StreamWriter:
         return (*self._plan.notes, *widened)
 
     @property
+    def removed(self) -> tuple[str, ...]:
+        """Columns of the table that the source no longer has; they stay, for their history."""
+        return self._plan.removed
+
+    @property
     def buffers(self) -> bool:
         """Whether rows may go straight from memory into the table."""
         return self.task.checkpointed and not self.task.deduplicate and not self._staged and not self.encoder.overflowed
