@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import multiprocessing.forkserver
 import os
@@ -15,9 +16,12 @@ import psutil
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+from dagster._daemon import asset_daemon
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from platform_core.orchestration import run_launcher
+from platform_core.orchestration.conditions import TICK_SECONDS
+from platform_core.orchestration.daemon_pace import keep_pace
 from platform_core.orchestration.local_instance import write_instance
 from platform_core.orchestration.run_launcher import WORKER_TAG, WarmRunLauncher
 from platform_core.settings import Settings
@@ -84,6 +88,14 @@ def test_the_instance_is_the_platforms(instance: dg.DagsterInstance) -> None:
     assert "password" not in written.replace("passfile", "")
 
 
+def test_the_daemon_looks_as_often_as_the_sensors_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The constant is private to the pinned Dagster: a version without it, or whose loop reads another, must not pass unseen."""
+    assert "MIN_INTERVAL_LOOP_SECONDS - " in inspect.getsource(asset_daemon.AssetDaemon.core_loop)
+    monkeypatch.setattr(asset_daemon, "MIN_INTERVAL_LOOP_SECONDS", asset_daemon.MIN_INTERVAL_LOOP_SECONDS)  # put back afterwards
+    keep_pace()
+    assert asset_daemon.MIN_INTERVAL_LOOP_SECONDS == TICK_SECONDS < 5
+
+
 def test_a_run_succeeds_in_a_process_of_its_own(instance: dg.DagsterInstance, launch: Callable[[str], tuple[str, Path]]) -> None:
     run_id, marker = launch("succeeds")
     assert _ended(instance, run_id) is dg.DagsterRunStatus.SUCCESS
@@ -114,7 +126,7 @@ def test_a_run_is_stopped_on_request_and_says_so(instance: dg.DagsterInstance, l
     run_id, marker = launch("stays")
     _until(marker.exists, "the run works")
     # As the web server does: another process, with a launcher that launched nothing.
-    stranger = WarmRunLauncher(preload=False)
+    stranger = WarmRunLauncher()
     stranger.register_instance(instance)
     assert stranger.check_run_worker_health(_run(instance, run_id)).status is WorkerStatus.RUNNING
     assert stranger.terminate(run_id) is True

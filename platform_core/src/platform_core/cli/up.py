@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,11 @@ from platform_core import warehouse as warehouses
 from platform_core.cli import table
 from platform_core.cli.files import projects
 from platform_core.cli.session import Session, err, out, print_json, relative
+from platform_core.contracts import naming
 from platform_core.errors import MeshError
 from platform_core.orchestration.local_stack import LocalStack, wait_for_ui
 from platform_core.settings import Settings
-from platform_core.transformation import parse_all
+from platform_core.transformation import DbtProject, TransformationError, parse_all
 from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
 if TYPE_CHECKING:
@@ -61,13 +63,17 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
             if started_postgres or ui:  # Ctrl-C stops everything, also what an earlier command started
                 cleanup.callback(EmbeddedPostgres(settings.home / "postgres").stop)
             if not ui and not broken and _unchanged(session):
+                _tell_catalog(session)
                 _finish(session, time.monotonic() - began, None, as_json)
                 err.print("nothing changed since everything was published")
                 return 0
             stack.stop()  # what a killed command left behind
             prepared = time.monotonic()
+            # Code locations wait for the manifests they need; until then they load everything else.
+            parsing = cleanup.enter_context(ThreadPoolExecutor(1)).submit(parse_all, projects(settings), _dbt_environment(session))
             process, address = stack.start(ui=ui)
             cleanup.callback(stack.stop)
+            broken = not _parsed(session, parsing) or broken
             code, summary, working = _watch(session, process, stack, timeout, address)
             _note_phases(settings, began, prepared, working)
             if code == 0 and not broken:
@@ -81,7 +87,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
 
 
 def _prepare(session: Session) -> bool:
-    """Postgres, schemas and roles, manifests, the instance's configuration; whether Postgres was started here."""
+    """Postgres, schemas and roles, the instance's configuration; whether Postgres was started here."""
     from platform_core.orchestration.local_instance import write_instance
 
     settings = session.settings
@@ -94,23 +100,27 @@ def _prepare(session: Session) -> bool:
         write_instance(settings, server)
     if steps:
         err.print(f"applied {len(steps)} changes to schemas, roles and grants")
-    with err.status("parsing dbt projects"), _environment(session.warehouse):
-        parsed = parse_all(projects(settings))
-    if parsed:
-        err.print(f"parsed {len(parsed)} dbt projects")
     return started
 
 
-@contextlib.contextmanager
-def _environment(warehouse: Warehouse) -> Generator[None]:
-    """libpq's variables, as dbt will see them later: dbt parses again when they change."""
-    before = dict(os.environ)
-    os.environ.update({name: value for name, value in warehouse.libpq_environment("mesh").items() if name != "PGUSER"})
+def _dbt_environment(session: Session) -> dict[str, str]:
+    """libpq's variables as dbt sees them at a build, where only the user differs."""
+    variables = session.warehouse.libpq_environment(naming.PLATFORM_ROLE)
+    return {name: value for name, value in variables.items() if name != "PGUSER"}
+
+
+def _parsed(session: Session, parsing: Future[list[DbtProject]]) -> bool:
+    """Waits for the manifests; whether dbt took every project. A project that it rejects leaves the other domains working."""
     try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        with err.status("parsing dbt projects"):
+            parsed = parsing.result()
+    except TransformationError as error:
+        err.print("[red]error[/] ", end="")
+        err.print(str(error).replace(f"{session.settings.repo}/", ""), markup=False, soft_wrap=True)
+        return False
+    if parsed:
+        err.print(f"parsed {len(parsed)} dbt projects")
+    return True
 
 
 def _watch(
@@ -138,6 +148,8 @@ def _watch(
             while True:
                 view.show(session, state)
                 working = working or (time.monotonic() if state.running else 0.0)
+                if state.settled and state.silent:
+                    return 1, f"no sign of life from the code location of {', '.join(state.silent)}: {_load_error(stack)}", working
                 # A port is switched before its run ends: the catalog is told after that, and a killed run would be tried again.
                 if not state.outdated and (state.settled or (fresh and not state.running)):
                     return 0, None, working
@@ -155,14 +167,20 @@ def _watch(
                 state = watch.look()
 
 
+def _load_error(stack: LocalStack) -> str:
+    """The last error of a code location that Dagster wrote down, and where to look."""
+    said = [line for line in stack.log_tail(2000).splitlines() if "Error" in line]
+    return f"{said[-1].strip() if said else 'it did not load in time'}\nwhere to look: ./mesh doctor, {stack.log}"
+
+
 def _note_phases(settings: Settings, began: float, prepared: float, working: float) -> None:
     """Leaves where the time went, for `mesh bench up` and for who wonders."""
     import json
 
     now = time.monotonic()
     seconds = {
-        "Postgres, schemas, dbt manifests": prepared - began,
-        "Dagster and code locations start": (working or now) - prepared,
+        "Postgres, schemas, roles": prepared - began,
+        "dbt manifests, Dagster and code locations start": (working or now) - prepared,
         "ingest, build, audit, publish": now - (working or now),
     }
     (settings.home / "logs" / "up-phases.json").write_text(json.dumps({name: round(value, 2) for name, value in seconds.items()}))
@@ -212,6 +230,18 @@ def _unchanged(session: Session) -> bool:
         for product in session.mesh.products.values()
         for port in product.outputs
     )
+
+
+def _tell_catalog(session: Session) -> None:
+    """Sends what still waits in the catalog's outbox, where no Dagster is started that would."""
+    from platform_core.catalog import deliver_all
+
+    for delivery in deliver_all(session.warehouse, session.settings):
+        if delivery.sent:
+            err.print(f"catalog {delivery.sink}: {delivery.sent} proposals sent")
+        if delivery.failure is not None:
+            err.print(f"[yellow]catalog {delivery.sink} takes nothing now, the rest waits:[/] ", end="")
+            err.print(str(delivery.failure), markup=False, soft_wrap=True)
 
 
 def _remember(session: Session) -> None:

@@ -42,8 +42,8 @@ def configuration(settings: Settings, server: EmbeddedPostgres) -> dict[str, Any
         "storage": {"postgres": {"postgres_url": url}},
         "run_launcher": {"module": "platform_core.orchestration.run_launcher", "class": "WarmRunLauncher"},
         "run_coordinator": {
-            "module": "dagster.core.run_coordinator",
-            "class": "QueuedRunCoordinator",
+            "module": "platform_core.orchestration.run_queue",
+            "class": "WarmRunCoordinator",
             "config": {"max_concurrent_runs": MAX_CONCURRENT_RUNS, "dequeue_interval_seconds": 1},
         },
         # A worker that was killed is noticed within seconds and its run is tried again; a run that failed by itself is not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,8 @@ from platform_core.settings import WORKSPACE_FILE, Settings
 from platform_core.warehouse import Warehouse
 
 _MARK = "MESH_STACK"
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 3.0  # a daemon sleeps through a polite request for up to five; like everything here, it may be killed
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 HOST = "127.0.0.1"
 
 
@@ -133,8 +135,9 @@ class LocalStack:
         return len(processes)
 
     def log_tail(self, lines: int = 5) -> str:
-        """The last lines of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.is_file() else ""
+        """The last lines of the log, without the colours that Dagster writes into it."""
+        text = self.log.read_text(errors="replace") if self.log.is_file() else ""
+        return "\n".join(_COLOUR.sub("", line) for line in text.splitlines()[-lines:])
 
     def _port(self) -> int:
         """The remembered port when it is free, else a new one."""

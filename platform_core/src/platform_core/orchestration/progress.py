@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from platform_core.orchestration.run_requests import pending_requests, request_r
 from platform_core.publishing import Publication, served
 from platform_core.warehouse import Warehouse
 
+_LOAD_SECONDS = 90.0
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -41,6 +42,7 @@ class State:
         running: Product or part of a domain (``sales/raw``) to what is being done.
         failed: Runs that failed since the command began, the newest of each selection.
         settled: Whether nothing runs, and every location has looked for news since the last run ended and found none.
+        silent: Domains whose location has never looked for news, although there was time: it does not load.
     """
 
     served: Mapping[str, Publication]
@@ -48,6 +50,7 @@ class State:
     running: Mapping[str, str]
     failed: tuple[FailedRun, ...]
     settled: bool
+    silent: tuple[str, ...] = ()
 
 
 class Watch:
@@ -76,7 +79,11 @@ class Watch:
         }
         outdated = tuple(sorted(key for key, version in versions.items() if key not in ports or ports[key].code_version != version))
         active = self._instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-        return State(ports, outdated, _activities(active), self._failed(), self._settled(bool(active) or waiting > 0))
+        ticks = self._ticks()
+        late = time.time() - self._began > _LOAD_SECONDS
+        silent = tuple(sorted(set(self._mesh.domains) - ticks.keys())) if late else ()
+        settled = self._settled(bool(active) or waiting > 0, ticks, silent)
+        return State(ports, outdated, _activities(active), self._failed(), settled, silent)
 
     def retry(self, state: State) -> tuple[str, ...]:
         """Asks again for the runs that failed before this command began and without which a port stays outdated; their domains."""
@@ -104,10 +111,9 @@ class Watch:
             if run.status in FAILED and run.tags.get("dagster/will_retry") != "true"
         )
 
-    def _settled(self, active: bool) -> bool:
+    def _settled(self, active: bool, ticks: Mapping[str, float], silent: Collection[str]) -> bool:
         """Two evaluations of every location's conditions must begin while nothing runs: the first may still start something."""
-        ticks = self._ticks()
-        if active or len(ticks) < len(self._mesh.domains):
+        if active or set(self._mesh.domains) - ticks.keys() - set(silent):
             self._quiet_ticks.clear()
             return False
         for location, began in ticks.items():

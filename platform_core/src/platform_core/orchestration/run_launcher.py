@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
@@ -17,7 +16,6 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from dagster import Field, Noneable
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
@@ -37,14 +35,15 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
     daemon that watches) finds it, also after a restart.
     """
 
-    def __init__(self, preload: bool | None = None, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._context: ForkServerContext | None = None
         self._workers: list[BaseProcess] = []
         super().__init__()
-        # Only the daemon launches; it says so, and begins to import while the code locations load.
-        if preload or (preload is None and "daemon" in " ".join(sys.argv)):
-            threading.Thread(target=self._forks, daemon=True).start()
+
+    def warm_up(self) -> None:
+        """Begins to import, in the fork server; returns at once."""
+        threading.Thread(target=self._forks, daemon=True).start()
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -53,8 +52,8 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """``preload``: whether to warm up at once; by default only the daemon does."""
-        return {"preload": Field(Noneable(bool), is_required=False, default_value=None)}
+        """No settings."""
+        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> WarmRunLauncher:

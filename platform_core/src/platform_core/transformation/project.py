@@ -8,7 +8,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +89,14 @@ def ensure_manifest(project: DbtProject) -> Path:
     return project.manifest
 
 
-def parse_all(projects: Iterable[DbtProject]) -> list[DbtProject]:
+def parse_all(projects: Iterable[DbtProject], environment: Mapping[str, str] | None = None) -> list[DbtProject]:
     """Parses the projects whose files changed, all in one dbt process: most of a parse is the start of dbt.
+
+    Another process that needs one of the manifests meanwhile waits for it.
+
+    Args:
+        projects: Those that are needed.
+        environment: Added to the caller's own for dbt, which parses again at a build when what a profile reads of it has changed.
 
     Returns:
         The projects that were parsed.
@@ -106,14 +112,14 @@ def parse_all(projects: Iterable[DbtProject]) -> list[DbtProject]:
             stack.enter_context(_locked(project))
         stale = [project for project in stale if not _current(project)]  # another process may have been faster
         if stale:
-            _parse(stale)
+            _parse(stale, environment or {})
     return stale
 
 
-def _parse(projects: list[DbtProject]) -> None:
+def _parse(projects: list[DbtProject], added: Mapping[str, str]) -> None:
     arguments = [part for project in projects for part in (str(project.folder), str(project.target))]
     command = [sys.executable, "-m", "platform_core.transformation.parse", *arguments]
-    environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+    environment = {**os.environ, **added, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
     hashes = {project: project.content_hash() for project in projects}  # before: a file saved meanwhile is parsed again
     result = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if result.returncode:

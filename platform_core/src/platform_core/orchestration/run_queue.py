@@ -1,0 +1,28 @@
+"""The laptop's run queue: Dagster's own, which also wakes the run launcher when the daemon starts.
+
+Dagster makes the launcher at the first run. By then everything waits for what it imports; woken with the daemon, it imports while the
+code locations load.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dagster import DagsterInstance
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+
+from platform_core.orchestration.run_launcher import WarmRunLauncher
+
+
+class WarmRunCoordinator(QueuedRunCoordinator):
+    """Queues runs as ``QueuedRunCoordinator`` does."""
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        """Called once by each process that uses the instance; only the daemon launches runs."""
+        super().register_instance(instance)
+        if "daemon" in " ".join(sys.argv):
+            from platform_core.orchestration.daemon_pace import keep_pace
+
+            keep_pace()
+            if isinstance(instance.run_launcher, WarmRunLauncher):
+                instance.run_launcher.warm_up()
