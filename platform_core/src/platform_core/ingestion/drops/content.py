@@ -1,0 +1,144 @@
+"""What every format gives: the fields of a file, and its rows one after the other, never all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from platform_core.ingestion.drops.drop import ENDINGS, FILE_COLUMN, ROW_COLUMN, Drop, Format, ReadOptions
+from platform_core.ingestion.drops.errors import UnreadableFileError
+from platform_core.ingestion.types import Kind
+
+_HEAD_BYTES = 8
+# First bytes that say what a file really is, whatever its name says.
+_DISGUISES = (
+    (b"PK\x03\x04", "xlsx", "an Excel workbook (or another zip archive)", "Give it the ending .xlsx if it is a workbook."),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "",
+        "an old Excel workbook (.xls), or one that is protected by a password",
+        "Open it in Excel and save it as .xlsx without a password.",
+    ),
+    (b"PAR1", "parquet", "a Parquet file", "Give it the ending .parquet."),
+    (b"%PDF", "", "a PDF document", "Export the table as CSV or .xlsx instead."),
+)
+
+
+class FileRow(NamedTuple):
+    """One row.
+
+    Attributes:
+        number: Its line in the file, or its number where there are no lines, from 1.
+        values: Field to value; what is empty is None or absent.
+        lost: Fields whose value the source itself could not give (an Excel error).
+    """
+
+    number: int
+    values: dict[str, Any]
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file that can be read.
+
+    Attributes:
+        rows: Starts to read; may be called again.
+        fields: Known before reading: a header or a schema. Empty for JSON, whose fields are found on the way.
+        kinds: Types that the file itself declares.
+        texts: Every value is text whose meaning has to be found (CSV).
+    """
+
+    rows: Callable[[], Iterator[FileRow]]
+    fields: tuple[str, ...] = ()
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    texts: bool = False
+
+
+def open_content(path: Path, name: str, drop: Drop) -> FileContent:
+    """Opens a file in the format of its declaration or of its ending.
+
+    Args:
+        path: The file on this machine.
+        name: The name that it was dropped under.
+        drop: The declaration.
+
+    Raises:
+        UnreadableFileError: The file is empty, or not of that format.
+    """
+    kind = drop.model.format or ENDINGS.get(Path(name.lower()).suffix)
+    if kind is None:
+        raise UnreadableFileError(
+            f"The ending of the name {Path(name).name!r} does not say what kind of file it is.",
+            remedy=f"Give it one of the endings {', '.join(sorted(ENDINGS))}, according to what it is.",
+        )
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise UnreadableFileError("The file is empty.", remedy="Look where it came from: the export may have been cut off. Drop it again.")
+    for mark, true_kind, what, remedy in _DISGUISES:
+        if head.startswith(mark) and kind != true_kind:
+            raise UnreadableFileError(f"The file is read as {_TITLES[kind]}, but it is {what}.", remedy=remedy)
+    return _open(path, kind, drop.model.options)
+
+
+_TITLES: dict[Format, str] = {
+    "csv": "CSV (text with separators)", "json": "JSON", "jsonl": "JSON lines", "parquet": "Parquet", "xlsx": "an Excel workbook",
+}  # fmt: skip
+
+
+def _open(path: Path, kind: Format, options: ReadOptions) -> FileContent:
+    # Imported here: a location that loads no file needs none of the libraries behind them.
+    if kind == "csv":
+        from platform_core.ingestion.drops.csv_content import open_csv
+
+        return open_csv(path, options)
+    if kind == "xlsx":
+        from platform_core.ingestion.drops.xlsx_content import open_xlsx
+
+        return open_xlsx(path, options)
+    if kind == "parquet":
+        from platform_core.ingestion.drops.parquet_content import open_parquet
+
+        return open_parquet(path)
+    from platform_core.ingestion.drops.json_content import open_json, open_json_lines
+
+    return open_json(path) if kind == "json" else open_json_lines(path)
+
+
+def check_header(header: list[str], where: str) -> tuple[str, ...]:
+    """The names of a header row.
+
+    Names that are empty stay empty; the caller ignores such a column while nothing stands in it.
+
+    Raises:
+        UnreadableFileError: There are no names, or two columns have the same one.
+    """
+    names = tuple(name.strip() for name in header)
+    if not any(names):
+        raise UnreadableFileError(f"{where} should hold the names of the columns, but it is empty.", remedy="Write the names there.")
+    first: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
+        if not name:
+            continue
+        if name in (FILE_COLUMN, ROW_COLUMN):
+            raise UnreadableFileError(
+                f"Column {position} is called {name!r}, a name that the platform uses itself.", remedy="Give the column another name."
+            )
+        if first.setdefault(name, position) != position:
+            raise UnreadableFileError(
+                f"Columns {first[name]} and {position} are both called {name!r} ({where}).",
+                remedy="Give one of them another name, so that it is clear which is which.",
+            )
+    return names
+
+
+def nameless(position: int, where: str, value: str) -> UnreadableFileError:
+    """A value stands under an empty column name."""
+    return UnreadableFileError(
+        f"{where}: there is a value in column {position}, but that column has no name.",
+        found=value,
+        remedy="Write a name at the top of the column, or remove what stands in it.",
+    )

@@ -1,0 +1,235 @@
+"""A drop: where people leave files, how they are read, and which raw table they become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from platform_core.contracts import Document, Location, naming
+from platform_core.ingestion.drops.errors import DropFileError
+from platform_core.ingestion.types import Kind
+
+Format = Literal["csv", "json", "jsonl", "parquet", "xlsx"]
+TypeName = Literal["text", "integer", "number", "boolean", "date", "timestamp", "json"]
+
+KINDS: dict[str, Kind] = {
+    "text": Kind.TEXT, "integer": Kind.BIGINT, "number": Kind.NUMERIC, "boolean": Kind.BOOLEAN, "date": Kind.DATE,
+    "timestamp": Kind.TIMESTAMPTZ, "json": Kind.JSONB,
+}  # fmt: skip
+ENDINGS: dict[str, Format] = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".xlsx": "xlsx", ".xlsm": "xlsx",
+}  # fmt: skip
+"""Format of a file by its ending, when the declaration names none."""
+
+FILE_COLUMN, ROW_COLUMN = "_file", "_file_row"
+"""Columns of every dropped row: the file's path below the location, and the row's line (CSV, JSONL, XLSX) or number (JSON, Parquet), from 1."""
+
+_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+
+
+_Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class ReadOptions(_Strict):
+    """How the files are read. Everything has a default that fits most files.
+
+    Attributes:
+        delimiter: Of a CSV file; found out when absent (``,`` ``;`` tab ``|``).
+        encoding: Of a CSV file; UTF-8 (or UTF-16, when the file says so), else Windows-1252 when absent.
+        decimal: The decimal sign of a CSV file.
+        date_format: How a CSV file writes dates, as ``%d.%m.%Y``; ISO 8601 (2026-03-31) when absent.
+        header_row: Line (CSV) or row (XLSX) with the column names, from 1.
+        sheet: Name of the XLSX sheet; the first one when absent.
+        types: Column to type, where the type shall not be inferred.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] = "."
+    date_format: str | None = None
+    header_row: int = Field(default=1, ge=1)
+    sheet: str | None = None
+    types: dict[str, TypeName] = Field(default_factory=dict)
+
+    @field_validator("delimiter")
+    @classmethod
+    def _is_one_character(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) != 1 or value in '"\r\n'):
+            remedy = 'write one character in quotes: ";" or "\\t"'
+            raise PydanticCustomError("delimiter", "is {value}, not one character", {"value": repr(value), "remedy": remedy})
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_encoding(cls, value: str | None) -> str | None:
+        import codecs
+
+        try:
+            if value is not None:
+                codecs.lookup(value)
+        except LookupError:
+            remedy = "use utf-8, cp1252, iso-8859-15 or another name that Python knows"
+            raise PydanticCustomError("encoding", "is {value}, not an encoding", {"value": repr(value), "remedy": remedy}) from None
+        return value
+
+    @field_validator("date_format")
+    @classmethod
+    def _is_date_format(cls, value: str | None) -> str | None:
+        if value is not None and not all(part in value for part in ("%d", "%m")):
+            remedy = 'write the places of day, month and year: "%d.%m.%Y"'
+            raise PydanticCustomError("date_format", "is {value}, which names no day and month", {"value": repr(value), "remedy": remedy})
+        return value
+
+
+class Quarantine(_Strict):
+    """What happens to files that cannot be read.
+
+    Attributes:
+        location: Folder or URL; the folder ``quarantine`` in the drop's location when absent.
+        original: ``move`` takes the file out of the location, ``copy`` leaves it there (for places that cannot be written).
+    """
+
+    location: str | None = Field(default=None, min_length=1)
+    original: Literal["move", "copy"] = "move"
+
+
+class DropModel(_Strict):
+    """The contents of ``airbyte/<domain>/drops/<name>.yaml``.
+
+    Attributes:
+        description: What the files are and who drops them.
+        location: Folder (relative to the repository, or absolute) or bucket URL; may hold ``${ENV}``.
+        pattern: Which files, as a glob below the location: ``*.csv``, ``2026/**/*.xlsx``. Letter case does not matter.
+        format: Of the files; by their ending when absent.
+        options: How they are read.
+        stream: Name of the raw table, and of the asset ``<domain>/raw/<stream>``.
+        primary_key: One row a key, the newest; every row is kept when absent.
+        changed_file: ``replace`` puts the rows of a changed file in the place of its former ones, ``append`` keeps both.
+        settle_seconds: How long a file must rest before it is read; a half-copied file does not.
+        quarantine: What happens to files that cannot be read.
+    """
+
+    description: str | None = None
+    location: str = Field(min_length=1)
+    pattern: str = Field(min_length=1)
+    format: Format | None = None
+    options: ReadOptions = ReadOptions()
+    stream: str
+    primary_key: _Names = ()
+    changed_file: Literal["replace", "append"] = "replace"
+    settle_seconds: float = Field(default=2.0, ge=0, le=3600)
+    quarantine: Quarantine = Quarantine()
+
+    @field_validator("settle_seconds", mode="before")
+    @classmethod
+    def _whole_numbers_too(cls, value: object) -> object:
+        return float(value) if type(value) is int else value
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            remedy = "write it relative to the location: *.csv"
+            raise PydanticCustomError("pattern", "is {value}, which leaves the location", {"value": repr(value), "remedy": remedy})
+        return value
+
+    @field_validator("stream")
+    @classmethod
+    def _is_stream(cls, value: str) -> str:
+        if not naming.NAME.fullmatch(value) or len(value) > naming.IDENTIFIER_BYTES:
+            remedy = "use lower-case letters, digits and underscores, a letter first"
+            raise PydanticCustomError("stream", "is {value}, not the name of a table", {"value": repr(value), "remedy": remedy})
+        return value
+
+    @model_validator(mode="after")
+    def _key_and_policy_agree(self) -> DropModel:
+        if self.primary_key and self.changed_file == "append":
+            remedy = "remove changed_file, or the primary_key: with a key there is one row a key"
+            raise PydanticCustomError("changed_file", "appends changed files although there is a primary_key", {"remedy": remedy})
+        return self
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A validated declaration.
+
+    Attributes:
+        domain: Owner of the raw table.
+        name: File name of the declaration without its ending.
+        path: The declaration.
+        model: Its contents, placeholders unresolved.
+        content_hash: Hash of the declaration.
+    """
+
+    domain: str
+    name: str
+    path: Path
+    model: DropModel
+    content_hash: str
+    document: Document = field(repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """``<domain>/<drop>``."""
+        return f"{self.domain}/{self.name}"
+
+    def at(self, *steps: str | int) -> Location:
+        """The line of a value of the file, for errors."""
+        return self.document.at(*steps)
+
+    def resolved(self, environ: Mapping[str, str], repo: Path) -> str:
+        """The location with the values of the environment.
+
+        Raises:
+            DropFileError: A variable is not set.
+        """
+        return self._place(self.model.location, ("location",), environ, repo)
+
+    def resolved_quarantine(self, environ: Mapping[str, str], repo: Path) -> str:
+        """The place of files that cannot be read, with the values of the environment.
+
+        Raises:
+            DropFileError: A variable is not set.
+        """
+        if self.model.quarantine.location is None:
+            return f"{self.resolved(environ, repo)}/quarantine"
+        return self._place(self.model.quarantine.location, ("quarantine", "location"), environ, repo)
+
+    def _place(self, text: str, steps: tuple[str, ...], environ: Mapping[str, str], repo: Path) -> str:
+        missing: list[str] = []
+
+        def replace(match: re.Match[str]) -> str:
+            name = match["name"]
+            if name is None:
+                return "${"
+            found = environ.get(name) or match["default"]
+            if found is None:
+                missing.append(name)
+            return found or ""
+
+        place = _PLACEHOLDER.sub(replace, text)
+        if missing:
+            names = ", ".join(sorted(set(missing)))
+            raise DropFileError(f"environment variable not set: {names}", where=str(self.at(*steps)), remedy=f"set {names}")
+        if "://" not in place and not Path(place).is_absolute():
+            place = str(repo / place)
+        return place.rstrip("/")
