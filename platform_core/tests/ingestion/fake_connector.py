@@ -85,7 +85,9 @@ def play(steps):
 def count(plan, catalog, state):
     """Streams of numbered rows, interleaved, a state every so often; resumes after the row that the state names."""
     reached = {}
-    shared = plan.get("shared")
+    shared = plan.get("shared")  # true (GLOBAL) or LEGACY
+    if isinstance(state, dict):
+        reached, state = dict(state), []
     for entry in state or []:
         if entry["type"] == "STREAM":
             reached[entry["stream"]["stream_descriptor"]["name"]] = entry["stream"]["stream_state"]["id"]
@@ -111,8 +113,11 @@ def count(plan, catalog, state):
                 done = position[name] >= end
                 if incremental[name] and (done or position[name] % every == 0) and (since[name] or done):
                     if shared:
-                        states = [{"stream_descriptor": {"name": n}, "stream_state": {"id": position[n]}} for n in chosen]
+                        behind = {n: 0 if position[n] >= plan["streams"][n]["rows"] else plan["streams"][n].get("lag", 0) for n in chosen}
+                        known = {n: max(position[n] - behind[n], reached.get(n, 0)) for n in chosen}
+                        states = [{"stream_descriptor": {"name": n}, "stream_state": {"id": known[n]}} for n in chosen]
                         body = {"type": "GLOBAL", "global": {"shared_state": {"lsn": sum(position.values())}, "stream_states": states}}
+                        body = {"type": "LEGACY", "data": known} if shared == "LEGACY" else body
                         total = sum(since.values())
                         since.update(dict.fromkeys(chosen, 0))
                     else:
@@ -120,6 +125,9 @@ def count(plan, catalog, state):
                         body = {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": {"id": at}}}
                         total, since[name] = since[name], 0
                     send({"type": "STATE", "state": {**body, "sourceStats": {"recordCount": float(total)}}})
+                if plan.get("pace"):
+                    sys.stdout.flush()
+                    time.sleep(plan["pace"])
                 if done:
                     status(name, "COMPLETE")
                     open_streams.remove(name)
@@ -138,7 +146,8 @@ def main():
     documents = {name: json.loads(Path(path).read_text()) for name, path in options.items()}
     if "PGPASSWORD" in os.environ or any(name.startswith("MESH_") for name in os.environ):
         refuse("the platform's variables leaked into the environment")
-    if "expect" in scenario and documents.get("--config", scenario["expect"]) != scenario["expect"]:
+    expected = scenario.get(f"expect_{action}", scenario.get("expect"))
+    if expected is not None and documents.get("--config", expected) != expected:
         refuse("another config than expected")
     (Path(sys.argv[1]).parent / "calls").open("a").write(f"{action} {json.dumps(documents.get('--state'))}\n")
     if action == "spec":
@@ -146,6 +155,8 @@ def main():
     elif action == "check":
         send({"type": "CONNECTION_STATUS", "connectionStatus": scenario.get("check", {"status": "SUCCEEDED"})})
     elif action == "discover":
+        for message in scenario.get("on_discover", []):
+            send(message)
         send({"type": "CATALOG", "catalog": {"streams": scenario["catalog"]}})
     else:
         for stream in documents["--catalog"]["streams"]:

@@ -62,6 +62,7 @@ class Source:
     keys: Json = field(default_factory=dict)
     file: str = ""
     more: Json = field(default_factory=dict)
+    name: str = "shop"
 
     @property
     def command(self) -> ConnectorCommand:
@@ -83,7 +84,7 @@ class Source:
             "timeouts": {"discover_cache": 0},
             **self.keys,
         }
-        path = folder / "shop.yaml"
+        path = folder / f"{self.name}.yaml"
         path.write_text(self.file or json.dumps(document))  # JSON is YAML
         return load_connection(path)
 
