@@ -11,6 +11,15 @@
 | ``MESH_DATAHUB_URL`` / ``MESH_DATAHUB_TOKEN`` | DataHub server (GMS) and its token | unset: proposals are written to a file |
 | ``MESH_ALERT_WEBHOOK`` | Slack-compatible webhook for alerts | unset: alerts are stored and printed |
 | ``MESH_DEMO_USERS`` | size of the demonstration company, in users | 10000 |
+| ``MESH_AIRBYTE_URL`` | root of an Airbyte server, as the browser shows it: connections sync there | unset: connectors run embedded |
+| ``MESH_AIRBYTE_WORKSPACE`` | id of its workspace | required with the URL |
+| ``MESH_AIRBYTE_CLIENT_ID`` / ``MESH_AIRBYTE_CLIENT_SECRET`` | an application's credentials | required, or user and password |
+| ``MESH_AIRBYTE_USER`` / ``MESH_AIRBYTE_PASSWORD`` | basic authentication, for servers that are set up so | unset |
+| ``MESH_AIRBYTE_WAREHOUSE`` | Postgres address as the Airbyte server reaches it, without user and password | ``MESH_WAREHOUSE_DSN`` |
+| ``MESH_AIRBYTE_WAREHOUSE_PASSWORD_<DOMAIN>`` | password of ``<domain>_job``, needed by ``mesh plan`` and ``apply`` only | required there |
+| ``MESH_AIRBYTE_PARALLEL`` | most streams of one connection that the server syncs at once | 4 |
+| ``MESH_AIRBYTE_POLL`` | longest pause between two looks at a sync, in seconds | 15 |
+| ``MESH_AIRBYTE_TIMEOUT`` | longest sync in seconds, where a connection file says none (``timeouts.total``) | 86400 |
 """
 
 from __future__ import annotations
@@ -30,6 +39,84 @@ class SettingsError(MeshError):
 
 
 @dataclass(frozen=True)
+class AirbyteSettings:
+    """An Airbyte server. Secrets never show in ``repr``.
+
+    Attributes:
+        url: Root of the server, without a trailing slash.
+        workspace: Id of the workspace.
+        client_id: Application's id, None with basic authentication.
+        client_secret: Its secret.
+        username: User of basic authentication, None with an application.
+        password: Its password.
+        warehouse: Postgres address as the server reaches it, None when it is not said.
+        parallel: Most streams of a connection that sync at once.
+        poll: Longest pause between two looks at a sync, in seconds.
+        timeout: Longest sync in seconds, where the connection file says none.
+    """
+
+    url: str
+    workspace: str
+    client_id: str | None = field(default=None, repr=False)
+    client_secret: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    warehouse: str | None = field(default=None, repr=False)
+    parallel: int = 4
+    poll: float = 15.0
+    timeout: float = 86_400.0
+
+    @property
+    def public_api(self) -> str:
+        """Root of the public API."""
+        return f"{self.url}/api/public/v1"
+
+    @property
+    def configuration_api(self) -> str:
+        """Root of the configuration API."""
+        return f"{self.url}/api/v1"
+
+    @classmethod
+    def load(cls, env: Mapping[str, str]) -> AirbyteSettings | None:
+        """The server that the environment selects, None without ``MESH_AIRBYTE_URL``.
+
+        Raises:
+            SettingsError: A variable is missing or wrong.
+        """
+        url = (env.get("MESH_AIRBYTE_URL") or "").rstrip("/")
+        if not url:
+            return None
+        for ending in ("/api/public/v1", "/api/public", "/api/v1", "/api"):
+            url = url.removesuffix(ending)
+        if not url.startswith(("http://", "https://")):
+            raise SettingsError("MESH_AIRBYTE_URL is no address", remedy="write the server's root: https://airbyte.example.com")
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise SettingsError("MESH_AIRBYTE_URL carries a login", remedy="use MESH_AIRBYTE_CLIENT_ID and MESH_AIRBYTE_CLIENT_SECRET")
+        if not env.get("MESH_AIRBYTE_WORKSPACE"):
+            remedy = "set it to the id that the browser shows: <server>/workspaces/<id>"
+            raise SettingsError("MESH_AIRBYTE_WORKSPACE is not set, but MESH_AIRBYTE_URL is", remedy=remedy)
+        application = bool(env.get("MESH_AIRBYTE_CLIENT_ID")), bool(env.get("MESH_AIRBYTE_CLIENT_SECRET"))
+        basic = bool(env.get("MESH_AIRBYTE_USER")), bool(env.get("MESH_AIRBYTE_PASSWORD"))
+        if (all(application), all(basic)) not in {(True, False), (False, True)} or any(application) == any(basic):
+            raise SettingsError(
+                "MESH_AIRBYTE_URL is set without one complete login",
+                remedy="set MESH_AIRBYTE_CLIENT_ID and MESH_AIRBYTE_CLIENT_SECRET, or MESH_AIRBYTE_USER and MESH_AIRBYTE_PASSWORD",
+            )
+        return cls(
+            url=url,
+            workspace=env["MESH_AIRBYTE_WORKSPACE"],
+            client_id=env.get("MESH_AIRBYTE_CLIENT_ID") or None,
+            client_secret=env.get("MESH_AIRBYTE_CLIENT_SECRET") or None,
+            username=env.get("MESH_AIRBYTE_USER") or None,
+            password=env.get("MESH_AIRBYTE_PASSWORD") or None,
+            warehouse=env.get("MESH_AIRBYTE_WAREHOUSE") or env.get("MESH_WAREHOUSE_DSN") or None,
+            parallel=_positive(env.get("MESH_AIRBYTE_PARALLEL") or "4", "MESH_AIRBYTE_PARALLEL"),
+            poll=_seconds(env.get("MESH_AIRBYTE_POLL") or "15", "MESH_AIRBYTE_POLL"),
+            timeout=_seconds(env.get("MESH_AIRBYTE_TIMEOUT") or "86400", "MESH_AIRBYTE_TIMEOUT"),
+        )
+
+
+@dataclass(frozen=True)
 class Settings:
     """The resolved environment. Secrets never show in ``repr``."""
 
@@ -42,6 +129,7 @@ class Settings:
     datahub_token: str | None = field(repr=False)
     alert_webhook: str | None = field(repr=False)
     demo_users: int
+    airbyte: AirbyteSettings | None = None
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -67,6 +155,7 @@ class Settings:
             datahub_token=env.get("MESH_DATAHUB_TOKEN") or None,
             alert_webhook=env.get("MESH_ALERT_WEBHOOK") or None,
             demo_users=_positive(env.get("MESH_DEMO_USERS") or "10000", "MESH_DEMO_USERS"),
+            airbyte=AirbyteSettings.load(env),
         )
 
 
@@ -90,3 +179,13 @@ def _positive(text: str, name: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise SettingsError(f"{name} is {text!r}, not a positive whole number", remedy=f"set {name} to a number, for example 10000")
     return int(text)
+
+
+def _seconds(text: str, name: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingsError(f"{name} is {text!r}, not a number of seconds", remedy=f"set {name} to a number, for example 900")
+    return seconds
