@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,19 @@ class ResolvedConfig:
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
+
+    def updated(self, data: dict[str, Any]) -> ResolvedConfig:
+        """The configuration as the connector changed it; every text that is new in it counts as a secret."""
+        new = {text for text in _texts(data) if len(text) >= _SHORTEST_SECRET} - set(_texts(self.data))
+        return ResolvedConfig(data, self.substituted, tuple(sorted({*self.secrets, *new}, key=len, reverse=True)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def placeholder_problem(text: str) -> str | None:

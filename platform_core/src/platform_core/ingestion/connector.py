@@ -23,7 +23,7 @@ import orjson
 from platform_core.ingestion import guard
 from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.handover import handed_over
-from platform_core.ingestion.protocol import Json, Log, Reply, TraceError, decode, interpret
+from platform_core.ingestion.protocol import Control, Json, Log, Reply, TraceError, decode, interpret
 from platform_core.ingestion.scratch import scratch_folder
 
 _READ_BYTES = 1 << 20
@@ -268,6 +268,7 @@ def request(
     idle_seconds: float = 900,
     memory_bytes: int | None = None,
     redact: Callable[[str], str] = str,
+    on_control: Callable[[Json], None] | None = None,
 ) -> Json:
     """Asks a connector one question.
 
@@ -278,6 +279,7 @@ def request(
         idle_seconds: Longest silence.
         memory_bytes: The most that its processes may hold together.
         redact: Hides secrets in messages.
+        on_control: Takes a configuration that the connector changed.
 
     Returns:
         The body of the SPEC, CONNECTION_STATUS or CATALOG message.
@@ -298,6 +300,8 @@ def request(
                     answer = message.body
                 elif isinstance(message, TraceError):
                     errors.append(message)
+                elif isinstance(message, Control) and on_control is not None:
+                    on_control(message.config)
                 elif isinstance(message, Log):
                     log_message(command, message, redact)
                     last_log = message if message.level in ("ERROR", "FATAL") else last_log

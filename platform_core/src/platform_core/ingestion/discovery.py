@@ -17,6 +17,7 @@ from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, request
 from platform_core.ingestion.environment import packaged_spec
 from platform_core.ingestion.errors import ConnectorError
+from platform_core.ingestion.kept_config import KeptConfig
 from platform_core.ingestion.manifest import Manifest
 from platform_core.ingestion.protocol import Json
 
@@ -25,6 +26,7 @@ class Discovery:
     """Answers ``spec``, ``check`` and ``discover`` of one connector."""
 
     def __init__(self, command: ConnectorCommand, home: Path) -> None:
+        """Prepares the questions; nothing is started."""
         self._command = command
         self._home = home
         self._folder = home / "connectors" / "cache" / f"{command.name}-{command.version}"
@@ -51,43 +53,47 @@ class Discovery:
             _write(file, known)
         return known
 
-    def check(self, config: ResolvedConfig) -> None:
+    def check(self, connection: Connection, kept: KeptConfig) -> None:
         """Asks the connector whether it can reach its source.
 
         Raises:
             ConnectorError: It cannot; the message is the connector's own.
         """
-        status = request(self._command, "check", config=config.data, redact=config.redact)
+        status = self._ask("check", connection, kept)
         if status.get("status") != "SUCCEEDED":
             raise ConnectorError(
-                config.redact(f"check failed: {status.get('message') or 'without a message'}"),
+                kept.redact(f"check failed: {status.get('message') or 'without a message'}"),
                 where=str(self._command),
                 remedy="correct the configuration (and the environment variables that it names)",
             )
 
-    def catalog(self, connection: Connection, config: ResolvedConfig, *, refresh: bool = False) -> Json:
+    def catalog(self, connection: Connection, kept: KeptConfig, *, refresh: bool = False) -> Json:
         """The streams that the source offers, remembered per configuration for ``timeouts.discover_cache`` seconds.
 
         Raises:
             ConnectorError: The connector does not answer.
         """
-        file = self._catalog_file(config)
+        file = self._catalog_file(kept.declared)
         known = None if refresh else _read(file, connection.timeouts.discover_cache)
         if known is None:
-            known = request(
-                self._command,
-                "discover",
-                config=config.data,
-                idle_seconds=connection.timeouts.idle,
-                memory_bytes=connection.memory_bytes,
-                redact=config.redact,
-            )
+            known = self._ask("discover", connection, kept)
             _write(file, known)
         return known
 
     def forget_catalog(self, config: ResolvedConfig) -> None:
         """The records showed that the remembered catalog is out of date; the next sync asks again."""
         self._catalog_file(config).unlink(missing_ok=True)
+
+    def _ask(self, action: str, connection: Connection, kept: KeptConfig) -> Json:
+        return request(
+            self._command,
+            action,
+            config=kept.config.data,
+            idle_seconds=connection.timeouts.idle,
+            memory_bytes=connection.memory_bytes,
+            redact=kept.redact,
+            on_control=kept.keep,
+        )
 
     def _catalog_file(self, config: ResolvedConfig) -> Path:
         content = orjson.dumps(config.data, option=orjson.OPT_SORT_KEYS)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
 from platform_core.ingestion.catalog import StreamTask, configured_catalog, plan_streams
-from platform_core.ingestion.config import ResolvedConfig, fit_to_spec, resolve_config
+from platform_core.ingestion.config import fit_to_spec, resolve_config
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import connection_command
 from platform_core.ingestion.errors import ConnectorError, SchemaChangeError
 from platform_core.ingestion.evolution import settle_all
+from platform_core.ingestion.kept_config import KeptConfig
 from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Control, Json, Log
 from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
@@ -73,17 +75,12 @@ def run_sync(
         RawCopyError: The lake cannot take the raw copy.
     """
     began = time.monotonic()
-    config = resolve_config(connection, os.environ)
-    command = connector or connection_command(connection, repo=settings.repo, home=settings.home)
-    discovery = Discovery(command, settings.home)
-    config = fit_to_spec(connection, config, discovery.spec(connection.manifest))
-    catalog = discovery.catalog(connection, config)
-    tasks = plan_streams(connection, catalog, only=streams, full_refresh=full_refresh)
-    with locked_session(warehouse, connection) as session:
+    with open_source(connection, warehouse=warehouse, settings=settings, connector=connector) as (session, command, discovery, kept):
+        tasks = plan_streams(connection, discovery.catalog(connection, kept), only=streams, full_refresh=full_refresh)
         sync = _Sync(
             connection,
             command=command,
-            config=config,
+            kept=kept,
             tasks=tasks,
             accept=accept_changes,
             session=session,
@@ -93,8 +90,24 @@ def run_sync(
         )
         result = sync.run()
     if any(stream.undeclared for stream in result.streams.values()):
-        discovery.forget_catalog(config)
+        discovery.forget_catalog(kept.declared)
     return result
+
+
+@contextlib.contextmanager
+def open_source(
+    connection: Connection, *, warehouse: Warehouse, settings: Settings, connector: ConnectorCommand | None = None
+) -> Generator[tuple[psycopg.Connection[Any], ConnectorCommand, Discovery, KeptConfig]]:
+    """All that a conversation with the source needs, while the connection's lock is held: two at once could use one token twice.
+
+    Gives the locked session, the connector, what answers its questions, and its configuration. Raises as ``run_sync``.
+    """
+    declared = resolve_config(connection, os.environ)
+    command = connector or connection_command(connection, repo=settings.repo, home=settings.home)
+    discovery = Discovery(command, settings.home)
+    declared = fit_to_spec(connection, declared, discovery.spec(connection.manifest))
+    with locked_session(warehouse, connection) as session:
+        yield session, command, discovery, KeptConfig(session, connection, declared)
 
 
 class _Sync:
@@ -105,7 +118,7 @@ class _Sync:
         connection: Connection,
         *,
         command: ConnectorCommand,
-        config: ResolvedConfig,
+        kept: KeptConfig,
         tasks: list[StreamTask],
         accept: bool,
         session: psycopg.Connection[Any],
@@ -113,7 +126,7 @@ class _Sync:
         began: float,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._connection, self._command, self._config, self._tasks = connection, command, config, tasks
+        self._connection, self._command, self._kept, self._tasks = connection, command, kept, tasks
         self._accept = accept
         self._session, self._settings, self._began, self._on_progress = session, settings, began, on_progress
         self._sync_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(6)}"
@@ -149,7 +162,7 @@ class _Sync:
         try:
             raw = RawCopy(self._settings.lake_url, connection.domain, connection.name, self._sync_id, manifest)
         except RawCopyError as error:
-            finish_sync(session, self._sync_id, "failed", None, self._config.redact(str(error)))
+            finish_sync(session, self._sync_id, "failed", None, self._kept.redact(str(error)))
             raise
 
         def ended(status: str, committed: dict[str, Committed], states: list[Json]) -> Json:
@@ -187,13 +200,13 @@ class _Sync:
             with ConnectorRun(
                 self._command,
                 "read",
-                config=self._config.data,
+                config=self._kept.config.data,
                 catalog=configured_catalog(self._tasks, loader.generations),
                 state=state,
                 idle_seconds=limits.idle,
                 total_seconds=limits.total,
                 memory_bytes=self._connection.memory_bytes,
-                redact=self._config.redact,
+                redact=self._kept.redact,
             ) as run:
                 for lines in run.blocks():
                     others, kept = loader.feed(lines)
@@ -223,7 +236,7 @@ class _Sync:
                 errors=loader.errors,
                 last_log=self._last_log,
                 stderr=run.stderr_tail(),
-                redact=self._config.redact,
+                redact=self._kept.redact,
                 where=where,
             )
         unfinished = [writer.task.name for writer in loader.writers.values() if not writer.complete or writer.failed]
@@ -236,15 +249,11 @@ class _Sync:
 
     def _hear(self, message: object) -> None:
         if isinstance(message, Log):
-            log_message(self._command, message, self._config.redact)
+            log_message(self._command, message, self._kept.redact)
             if message.level in ("ERROR", "FATAL"):
                 self._last_log = message
         elif isinstance(message, Control):
-            _log.warning(
-                "%s: the connector asks to keep a changed configuration (a rotated token?); files are not rewritten,"
-                " so set the new value where the environment comes from",
-                self._connection.id,
-            )
+            self._kept.keep(message.config)
 
     def _show(self, loader: Loader, *, last: bool = False) -> None:
         now = time.monotonic()
@@ -281,6 +290,6 @@ class _Sync:
         except RawCopyError:
             _log.exception("%s: the raw copy of the failed sync could not be kept", connection.id)
         try:
-            finish_sync(self._session, self._sync_id, status, raw_object, self._config.redact(str(error)))
+            finish_sync(self._session, self._sync_id, status, raw_object, self._kept.redact(str(error)))
         except psycopg.Error:
             _log.exception("%s: the failure could not be written to mesh.syncs", connection.id)

@@ -69,23 +69,27 @@ def schema_files() -> list[Path]:
 
 
 def _protect(connection: Connection) -> None:
-    """Row security on every table of the platform: all members read, a domain writes only its own rows."""
+    """Row security on every table of the platform: all members read, a domain writes only its own rows.
+
+    A table whose comment begins with ``private`` is read by row too: a domain sees its own.
+    """
     group, schema = sql.Identifier(access.MEMBERS), sql.Identifier(naming.PLATFORM_SCHEMA)
     database = sql.Identifier(connection.info.dbname)
     connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(database, group))
     connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, group))
     tables = connection.execute(
-        """SELECT c.relname, c.relrowsecurity FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        """SELECT c.relname, c.relrowsecurity, coalesce(obj_description(c.oid, 'pg_class'), '') ~ '^private' FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
            WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY 1""",
         (naming.PLATFORM_SCHEMA,),
     ).fetchall()
-    for table, secured in tables:
+    for table, secured, private in tables:
         target = sql.Identifier(naming.PLATFORM_SCHEMA, table)
         if secured:
             continue
         connection.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(target, group))
         connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
-        connection.execute(sql.SQL("CREATE POLICY read ON {} FOR SELECT USING (true)").format(target))
+        readable = sql.SQL("mesh.may_write(domain)" if private else "true")
+        connection.execute(sql.SQL("CREATE POLICY read ON {} FOR SELECT USING ({})").format(target, readable))
         for statement in (
             sql.SQL("CREATE POLICY insert ON {} FOR INSERT WITH CHECK (mesh.may_write(domain))"),
             sql.SQL("CREATE POLICY update ON {} FOR UPDATE USING (mesh.may_write(domain)) WITH CHECK (mesh.may_write(domain))"),
