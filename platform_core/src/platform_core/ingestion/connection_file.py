@@ -64,11 +64,13 @@ def check_connections(repo: Path, domain: str | None = None) -> tuple[Problem, .
     """All problems of the connection files of one domain, or of all domains. An empty tuple means that all can be used."""
     if domain is not None:
         return tuple(_read_domain(repo, domain)[1])
+    from platform_core.ingestion.connection_schema import schema_problems  # a program of its own too, so nothing imports it before
+
     folder = repo / FOLDER
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     unused = [problem for path in sorted((folder / MANIFESTS).glob("*.yaml")) for problem in read_manifest(path)[1]]
     found = [problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1]]
-    return tuple(dict.fromkeys([*unused, *found]))  # a manifest is read by each connection that names it
+    return tuple(dict.fromkeys([*schema_problems(folder), *unused, *found]))  # a manifest is read by each connection that names it
 
 
 def _error(problems: list[Problem]) -> ConnectionFileError:

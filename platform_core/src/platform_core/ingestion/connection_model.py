@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from platform_core.ingestion.manifest import CDK_PACKAGE, CDK_VERSION
@@ -22,6 +22,7 @@ PACKAGE = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 NAME = r"[a-z][a-z0-9_]*"
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_PART = re.compile(r"(\*|(?P<low>\d+)(-(?P<high>\d+))?)(/(?P<step>\d+))?")
+_CRON = r"@(hourly|daily|weekly|monthly|yearly)|\s*\S+(\s+\S+){4}\s*"
 _CRON_NAMES = {"@hourly", "@daily", "@weekly", "@monthly", "@yearly"}
 
 
@@ -29,7 +30,16 @@ def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+def _whole(pattern: str) -> WithJsonSchema:
+    """A text of which every character follows ``pattern``; the models' own validators say what is wrong, this is for editors."""
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
 
 
 class _Strict(BaseModel):
@@ -50,13 +60,17 @@ class ConnectorReference(_Strict):
 class ConnectorModel(_Strict):
     """Which connector reads the source: a package of the index, or a low-code manifest of this repository."""
 
-    package: str | None = Field(default=None, examples=["airbyte-source-faker"])
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["package", "version"]}, {"required": ["manifest"]}]},
+    )
+
+    package: Annotated[str, _whole(PACKAGE)] | None = Field(default=None, examples=["airbyte-source-faker"])
     """Package of the Python index. It is installed into an environment of its own."""
 
-    manifest: str | None = Field(default=None, examples=["ads_spend"])
+    manifest: Annotated[str, _whole(NAME)] | None = Field(default=None, examples=["ads_spend"])
     """A low-code connector: the name of a file `airbyte/manifests/<name>.yaml` (an Airbyte declarative manifest)."""
 
-    version: str | None = Field(default=None, examples=["7.2.1"])
+    version: Annotated[str, _whole(EXACT_VERSION)] | None = Field(default=None, examples=["7.2.1"])
     """One exact release. Required with `package`; with `manifest` the airbyte-cdk that runs it, the platform's own by default."""
 
     @field_validator("package")
@@ -115,11 +129,20 @@ class ConnectorModel(_Strict):
 class StreamSelection(_Strict):
     """One stream of the source and how it is synced."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"sync_mode": {"pattern": "^full_refresh"}}},
+            "then": {"properties": {"cursor_field": False}},
+        }
+    )
+
     name: str = Field(min_length=1)
     """The stream's name in the source; also the raw table's name."""
 
     sync_mode: SyncMode
-    """How it is read, and what becomes of the rows that are there."""
+    """How it is read, and what becomes of the rows that are there. `full_refresh_overwrite`: everything, in place of what was there, at
+    once when the stream is complete. `full_refresh_append`: everything, beside what was there. `incremental_append`: what is new, as
+    events. `incremental_deduped`: what is new, one row a key, the newest."""
 
     namespace: str | None = None
     """The stream's namespace, only when the source has the name twice."""
@@ -156,7 +179,9 @@ class StreamSelection(_Strict):
 class Schedule(_Strict):
     """When the connection runs by itself: at the ticks of a cron line, when its own declaration changed, or both."""
 
-    cron: str | None = Field(default=None, examples=["0 6 * * *"])
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"timezone": ["cron"]}})
+
+    cron: Annotated[str, _whole(_CRON)] | None = Field(default=None, examples=["0 6 * * *"])
     """Five fields, or a name such as `@daily`. Without it no clock starts the connection."""
 
     timezone: str | None = Field(default=None, examples=["Europe/Berlin"])
@@ -224,13 +249,13 @@ class ConnectionModel(_Strict):
 
     connector: ConnectorModel
 
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict, examples=[{"api_key": "${SHOP_API_KEY}", "start_date": "2026-01-01"}])
     """What the connector itself asks for (its spec). Secrets never stand here: write `${NAME}` or `${NAME:-default}`."""
 
     streams: list[StreamSelection] = Field(min_length=1)
     """What is synced: one raw table and one asset each."""
 
-    schedule: Schedule = Schedule()
+    schedule: Schedule = Field(default=Schedule(), examples=[{"cron": "0 6 * * *", "timezone": "Europe/Berlin"}])
 
     schema_changes: SchemaPolicy = "propagate"
     """What a new column, a removed column, another type or another primary key in the source does. `propagate`: the table follows, in
@@ -240,7 +265,7 @@ class ConnectionModel(_Strict):
 
     timeouts: Timeouts = Timeouts()
 
-    memory_limit: str | None = Field(default=None, examples=["1GB", "512MB"])
+    memory_limit: Annotated[str, _whole(MEMORY)] | None = Field(default=None, examples=["1GB", "512MB"])
     """The connector, with all processes that it starts, is ended when it holds more memory than this. Binary units: MB, GB."""
 
     @field_validator("memory_limit")
