@@ -9,7 +9,7 @@ from typing import Any
 
 __version__ = version("platform-core")
 
-COMPONENTS = ("AirbyteConnection", "DataProduct", "DbtProject")
+COMPONENTS = ("AirbyteConnection", "DataProduct", "DbtProject", "FileDrop")
 
 
 def __getattr__(name: str) -> Any:

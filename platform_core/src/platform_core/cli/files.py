@@ -28,9 +28,10 @@ def lint(as_json: AsJson = False) -> None:
       ./mesh lint
     """
     from platform_core.ingestion import check_connections
+    from platform_core.ingestion.drops import check_drops
 
     session = Session.open()
-    problems = [*session.mesh.problems, *check_connections(session.settings.repo)]
+    problems = [*session.mesh.problems, *check_connections(session.settings.repo), *check_drops(session.settings.repo)]
     documented = [
         (contract.id, clause, f"{relative(session, at)}")
         for contract in session.mesh.contracts.values()
@@ -72,11 +73,14 @@ def lint(as_json: AsJson = False) -> None:
 def plan(as_json: AsJson = False) -> None:
     """Show what `apply` would change in the warehouse; nothing is touched. Clauses that nothing enforces are listed too.
 
+    With MESH_AIRBYTE_URL set, also what it would change on that Airbyte server.
+
     Example:
 
       ./mesh plan
     """
     from platform_core import warehouse
+    from platform_core.cli.airbyte_server import as_document, server_plan, show
 
     session = Session.open()
     with session.warehouse.connect_platform() as connection:
@@ -90,6 +94,7 @@ def plan(as_json: AsJson = False) -> None:
                 "documented_only": [
                     {"contract": contract.id, "clause": clause, "at": relative(session, at)} for contract, clause, at in documented
                 ],
+                **as_document(server_plan(session)),
             }
         )
         return
@@ -98,25 +103,30 @@ def plan(as_json: AsJson = False) -> None:
     out.print(f"{len(steps)} changes" if steps else "the warehouse is what the files say")
     for contract, clause, at in documented:
         out.print(f"[dim]documented only:[/] {contract.id}: {clause} ({relative(session, at)})", soft_wrap=True)
+    show(server_plan(session), applied=False)
 
 
 def apply(as_json: AsJson = False) -> None:
     """Make the warehouse what the files say: schemas, roles, grants. A second time changes nothing.
+
+    With MESH_AIRBYTE_URL set, also the sources, destinations and connections of that Airbyte server.
 
     Example:
 
       ./mesh apply
     """
     from platform_core import warehouse
+    from platform_core.cli.airbyte_server import as_document, server_apply, show
 
     session = Session.open()
     steps = warehouse.apply(session.warehouse, session.mesh)
     if as_json:
-        print_json({"changes": [{"action": step.action, "object": step.object} for step in steps]})
+        print_json({"changes": [{"action": step.action, "object": step.object} for step in steps], **as_document(server_apply(session))})
         return
     for step in steps:
         out.print(f"{step.action:>7} {step.object}")
     out.print(f"{len(steps)} changes applied" if steps else "nothing to change")
+    show(server_apply(session), applied=True)
 
 
 def prepare(

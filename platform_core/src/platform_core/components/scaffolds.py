@@ -65,6 +65,33 @@ class AirbyteConnectionScaffolder(dg.Scaffolder[AirbyteConnectionParams]):
         _write(request.target_path / "defs.yaml", f"type: {request.type_name}\n\nattributes:\n  connection: {name}\n")
 
 
+class FileDropParams(BaseModel):
+    """Parameters of `dg scaffold defs platform_core.FileDrop`."""
+
+    location: str | None = Field(default=None, description="Folder or bucket URL; domains/<domain>/drops/<name> by default.")
+    pattern: str = Field(default="*.csv", description="Which files, as a glob.")
+
+
+class FileDropScaffolder(dg.Scaffolder[FileDropParams]):
+    """Writes the declaration of a drop."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[FileDropParams]:
+        """The parameters."""
+        return FileDropParams
+
+    def scaffold(self, request: dg.ScaffoldRequest[FileDropParams]) -> None:
+        """Writes `defs.yaml`, `airbyte/<domain>/drops/<name>.yaml` and, for a folder of the repository, the folder."""
+        domain, name = _domain(request), _name(request.target_path.name)
+        params = request.params or FileDropParams()
+        repo = find_repo(request.target_path.parent)
+        location = params.location or f"domains/{domain}/drops/{name}"
+        _write(repo / "airbyte" / domain / "drops" / f"{name}.yaml", _DROP.format(location=location, pattern=params.pattern, stream=name))
+        if params.location is None:
+            _write(repo / location / ".gitkeep", "")
+        _write(request.target_path / "defs.yaml", f"type: {request.type_name}\n\nattributes:\n  drop: {name}\n")
+
+
 class DbtProjectScaffolder(dg.Scaffolder[Any]):
     """Writes the domain's dbt project; takes no parameters."""
 
@@ -179,6 +206,13 @@ config: {{}}
 streams:
   - name: {stream}
     sync_mode: full_refresh_overwrite
+"""
+
+_DROP = """\
+# yaml-language-server: $schema=../../drop.schema.json
+location: {location}
+pattern: "{pattern}"
+stream: {stream}
 """
 
 _DBT_PROJECT = """\

@@ -102,10 +102,11 @@ def _inputs(repo: Path, product: DataProduct, contracts: Mapping[str, Contract],
 
 def _connection(repo: Path, product: DataProduct, port: InputPort) -> Problem | None:
     folder = repo / "airbyte" / product.domain
-    if (folder / f"{port.connection}.yaml").is_file():
+    known = [path.stem for pattern in ("*.yaml", "drops/*.yaml") for path in folder.glob(pattern)]
+    if port.connection in known:
         return None
-    hint = did_you_mean(str(port.connection), [path.stem for path in folder.glob("*.yaml")])
-    message = f"the connection airbyte/{product.domain}/{port.connection}.yaml does not exist{hint}"
+    hint = did_you_mean(str(port.connection), known)
+    message = f"neither the connection airbyte/{product.domain}/{port.connection}.yaml nor a drop of that name exists{hint}"
     return Problem("input-port", message, port.location, "write the file, or correct the name")
 
 

@@ -146,6 +146,15 @@ def let_go(session: Session, drop: Drop, path: str) -> None:
     )
 
 
+def newest_load(session: Session, drop: Drop) -> str | None:
+    """The sync that changed the table last, None before the first one."""
+    row = session.execute(
+        "SELECT sync_id FROM mesh.syncs WHERE domain = %s AND connection = %s AND status = 'succeeded' ORDER BY finished_at DESC LIMIT 1",
+        (drop.domain, drop.name),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def paths_of(session: Session, drop: Drop, sync_id: str) -> list[str]:
     """The files that hold a load's content now."""
     rows = session.execute(

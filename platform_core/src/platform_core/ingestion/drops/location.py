@@ -93,7 +93,10 @@ class DropPlace:
             self.system.invalidate_cache()
             if self.is_folder and not Path(self.root).is_dir():
                 raise DropLocationError("the folder does not exist", where=self.shown, remedy="create it, or correct location:")
-            listed: dict[str, dict[str, Any]] = self.system.find(self.root, maxdepth=depth, detail=True)
+            try:
+                listed: dict[str, dict[str, Any]] = self.system.find(self.root, maxdepth=depth, detail=True)
+            except FileNotFoundError as error:
+                raise DropLocationError(f"does not exist: {error}", where=self.shown, remedy="create it, or correct location:") from error
         excluded = f"{leave_out.root}/" if leave_out is not None and leave_out.system.protocol == self.system.protocol else None
         found: list[SeenFile] = []
         for full, info in listed.items():

@@ -49,6 +49,7 @@ class DropResult:
         known: Files whose content was loaded before under another name, with that name.
         quarantined: Files that cannot be read.
         resting: Files that changed while they were looked at; the next look takes them.
+        newest_sync: The load that changed the table last, in this look or an earlier one.
         seconds: Wall time.
     """
 
@@ -57,6 +58,7 @@ class DropResult:
     known: dict[str, str] = field(default_factory=dict)
     quarantined: list[QuarantinedFile] = field(default_factory=list)
     resting: list[str] = field(default_factory=list)
+    newest_sync: str | None = None
     seconds: float = 0.0
 
     @property
@@ -138,6 +140,7 @@ def run_drop(
         ledger.forget_if_table_is_gone(session, drop)
         work = _Look(session, drop, location, quarantine, settings, result, full_refresh, on_progress)
         work.run(sleep)
+        result.newest_sync = ledger.newest_load(session, drop)
     result.seconds = time.monotonic() - began
     return result
 
