@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from platform_core.components.scaffolds import AirbyteConnectionScaffolder
-from platform_core.orchestration.ingestion_assets import ingestion_assets
+from platform_core.orchestration.server_assets import connection_assets
 from platform_core.settings import find_repo
 
 
@@ -34,4 +34,4 @@ class AirbyteConnection(dg.Component, dg.Resolvable, dg.Model):
 
         domain = context.project_root.name
         repo = find_repo(context.project_root)
-        return dg.Definitions(assets=[ingestion_assets(load_connection(repo / "airbyte" / domain / f"{self.connection}.yaml"))])
+        return dg.Definitions(assets=[connection_assets(load_connection(repo / "airbyte" / domain / f"{self.connection}.yaml"))])

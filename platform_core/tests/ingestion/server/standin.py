@@ -24,7 +24,7 @@ from typing import Any
 
 import jsonschema
 from official import OPERATIONS, PROBLEM, Operation, problem
-from standin_state import WORKSPACE, Definition, Problem, State, check
+from standin_state import WORKSPACE, Definition, RefusalError, State, check
 
 CLIENT_ID, CLIENT_SECRET = "b6b159ce-07f4-4699-94b3-3e85b318852e", "the-applications-own-secret"
 USER, PASSWORD = "admin@example.com", "the-basic-password"
@@ -86,7 +86,7 @@ class StandIn(State):
         path, _, query = target.partition("?")
         try:
             operation, captured = self._route(method, path)
-        except Problem as error:
+        except RefusalError as error:
             self.refused.append(f"{method} {path}: {error.status}")
             return self._error(error)
         with self._lock:
@@ -98,12 +98,12 @@ class StandIn(State):
         if plan and plan.drop == "before":
             return None
         if plan and plan.status:
-            status, more, body = self._error(Problem(plan.status, plan.message))
+            status, more, body = self._error(RefusalError(plan.status, plan.message))
             return status, {**more, **plan.headers}, body
         try:
             with self._lock:
                 body = self._perform(operation, captured, query, headers, raw)
-        except Problem as error:
+        except RefusalError as error:
             self.refused.append(f"{method} {path}: {error.status} {error.message}")
             return self._error(error)
         if plan and plan.drop == "after":
@@ -114,7 +114,7 @@ class StandIn(State):
             self.faults += [f"{operation.name}: {text}" for text in problems]
         return 200, {}, body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    def _error(self, error: Problem) -> tuple[int, dict[str, str], bytes]:
+    def _error(self, error: RefusalError) -> tuple[int, dict[str, str], bytes]:
         body = problem(error.status, error.message)
         self.faults += [f"problem: {fault.message}" for fault in jsonschema.Draft202012Validator(PROBLEM).iter_errors(body)]
         return error.status, {"Content-Type": "application/problem+json"}, json.dumps(body).encode()
@@ -127,7 +127,7 @@ class StandIn(State):
                 if operation.method == method:
                     return operation, match.groupdict()
                 known = True
-        raise Problem(405 if known else 404, f"{method} {path}")
+        raise RefusalError(405 if known else 404, f"{method} {path}")
 
     def _perform(self, operation: Operation, captured: dict[str, str], query: str, headers: Any, raw: bytes) -> Any:
         if operation.name == "createAccessToken":
@@ -139,7 +139,7 @@ class StandIn(State):
             if name != "jobId":
                 check({"type": "string", "pattern": "^[0-9a-f-]{36}$"}, value, 400)
         if captured.get("workspaceId", WORKSPACE) != WORKSPACE or body.get("workspaceId", WORKSPACE) != WORKSPACE:
-            raise Problem(403)
+            raise RefusalError(403)
         handler: Callable[..., Any] = getattr(self, "_do_" + operation.name.replace(".", "_"))
         return handler(body=body, params=params, **captured)
 
@@ -147,32 +147,33 @@ class StandIn(State):
         if headers.get_content_type() == "application/x-www-form-urlencoded":
             body = dict(urllib.parse.parse_qsl(raw.decode()))
             if "grant_type" not in body:
-                raise Problem(400, "grant_type is required")
+                raise RefusalError(400, "grant_type is required")
         else:
             body = _loads(raw)
         check(operation.body or {}, body, 400)
         if (body["client_id"], body["client_secret"]) != (CLIENT_ID, CLIENT_SECRET):
-            raise Problem(401)
+            raise RefusalError(401)
         token = f"token-{uuid.uuid4()}"
         self.tokens.add(token)
         return {"access_token": token, "token_type": "Bearer", "expires_in": self.token_seconds}
 
     def _authorise(self, headers: Any) -> None:
         kind, _, value = (headers.get("Authorization") or "").partition(" ")
-        if self.basic:
-            good = kind == "Basic" and base64.b64decode(value).decode() == f"{USER}:{PASSWORD}"
-        else:
-            good = kind == "Bearer" and value in self.tokens
-        if not good:
-            raise Problem(401)
+        known = (
+            {f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"}
+            if self.basic
+            else {f"Bearer {one}" for one in self.tokens}
+        )
+        if f"{kind} {value}" not in known:
+            raise RefusalError(401)
 
     def _body(self, operation: Operation, headers: Any, raw: bytes) -> dict[str, Any]:
         if operation.body is None:
             if raw:
-                raise Problem(400, f"{operation.name} takes no body")
+                raise RefusalError(400, f"{operation.name} takes no body")
             return {}
         if headers.get_content_type() != "application/json":
-            raise Problem(415, "the body is no application/json")
+            raise RefusalError(415, "the body is no application/json")
         body = _loads(raw)
         check(operation.body, body, 422)
         return body

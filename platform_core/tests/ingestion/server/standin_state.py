@@ -15,7 +15,7 @@ WORKSPACE = "5ae6b09b-fdec-41af-aaf7-7d94cfc33ef6"
 OWN_HOST = "https://airbyte.internal.example"  # nobody can reach it: a client that follows `next` to the letter fails
 
 
-class Problem(Exception):
+class RefusalError(Exception):
     """An error answer."""
 
     def __init__(self, status: int, message: str = "") -> None:
@@ -124,7 +124,7 @@ class State:
 
     def _get(self, kind: str, object_id: str) -> dict[str, Any]:
         if object_id not in self.objects[kind]:
-            raise Problem(404, f"{kind} {object_id}")
+            raise RefusalError(404, f"{kind} {object_id}")
         return self.objects[kind][object_id]
 
     def _actor(self, kind: str, item: dict[str, Any]) -> Any:
@@ -133,7 +133,7 @@ class State:
 
     def _create_actor(self, kind: str, body: Any) -> Any:
         if "definitionId" not in body:
-            raise Problem(422, f"One of configuration.{kind}Type or definitionId must be provided.")
+            raise RefusalError(422, f"One of configuration.{kind}Type or definitionId must be provided.")
         definition = self._definition(body["definitionId"])
         self._check_config(definition, body["configuration"])
         made = {f"{kind}Id": str(uuid.uuid4()), f"{kind}Type": definition.repository.partition("-")[2], "createdAt": 1_700_000_000, **body}
@@ -200,12 +200,12 @@ class State:
         for said in asked:
             stream = offered.get(said["name"])
             if stream is None:
-                raise Problem(400, f"Invalid stream found. The list of valid streams include: {list(offered)}.")
+                raise RefusalError(400, f"Invalid stream found. The list of valid streams include: {list(offered)}.")
             if said["name"] in {item["name"] for item in configured}:
-                raise Problem(400, f"Duplicate stream found in configuration for: {said['name']}.")
+                raise RefusalError(400, f"Duplicate stream found in configuration for: {said['name']}.")
             mode = said.get("syncMode", "full_refresh_overwrite")
             if mode not in stream.modes:
-                raise Problem(400, f"Cannot set sync mode to {mode} for stream {stream.name}. Valid sync modes are: {stream.modes}")
+                raise RefusalError(400, f"Cannot set sync mode to {mode} for stream {stream.name}. Valid sync modes are: {stream.modes}")
             configured.append({**said, "syncMode": mode, **self._cursor_and_key(stream, said, mode)})
         return {"streams": configured}
 
@@ -213,16 +213,16 @@ class State:
         cursor, key = said.get("cursorField"), said.get("primaryKey")
         if mode.startswith("incremental"):
             if stream.source_cursor and cursor and tuple(cursor) != stream.default_cursor:
-                raise Problem(400, f"Cursor Field {cursor} is already defined by source for stream: {stream.name}.")
+                raise RefusalError(400, f"Cursor Field {cursor} is already defined by source for stream: {stream.name}.")
             if cursor and not stream.source_cursor and cursor[0] not in stream.fields:
-                raise Problem(400, f"Invalid cursor field for stream: {stream.name}.")
+                raise RefusalError(400, f"Invalid cursor field for stream: {stream.name}.")
             if not cursor and not stream.default_cursor:
-                raise Problem(400, f"No default cursor field for stream: {stream.name}.")
+                raise RefusalError(400, f"No default cursor field for stream: {stream.name}.")
         if mode == "incremental_deduped_history":
             if stream.source_key and key and [list(path) for path in stream.source_key] != key:
-                raise Problem(400, f"Primary key for stream: {stream.name} is already pre-defined.")
+                raise RefusalError(400, f"Primary key for stream: {stream.name} is already pre-defined.")
             if not stream.source_key and not key:
-                raise Problem(400, f"No default primary key for stream: {stream.name}.")
+                raise RefusalError(400, f"No default primary key for stream: {stream.name}.")
         own_cursor = list(stream.default_cursor) if stream.source_cursor or not cursor else cursor
         return {"cursorField": own_cursor, "primaryKey": [list(path) for path in stream.source_key] or key or []}
 
@@ -282,7 +282,7 @@ class State:
         """Starts a job, as the server's own schedule or a person would."""
         item = self._get("connection", connection_id)
         if any(job.connection == connection_id and job.status not in {"succeeded", "failed", "cancelled"} for job in self.jobs.values()):
-            raise Problem(409, f"A sync is already running for: {connection_id}")
+            raise RefusalError(409, f"A sync is already running for: {connection_id}")
         offered = self._offered(item)
         streams = {
             stream["name"]: (offered[stream["name"]].rows, offered[stream["name"]].bytes) for stream in item["configurations"]["streams"]
@@ -293,7 +293,7 @@ class State:
 
     def _do_createJob(self, body: Any, **_: Any) -> Any:  # noqa: N802
         if body["jobType"] == "refresh":
-            raise Problem(422, "Refreshes are not supported in the public API")
+            raise RefusalError(422, "Refreshes are not supported in the public API")
         return self._job(self.begin(body["connectionId"], body["jobType"]))
 
     def _do_listJobs(self, params: Any, **_: Any) -> Any:  # noqa: N802
@@ -305,9 +305,9 @@ class State:
 
     def _find_job(self, job_id: str) -> Job:
         if not job_id.isdigit():
-            raise Problem(400, "jobId is no integer")
+            raise RefusalError(400, "jobId is no integer")
         if int(job_id) not in self.jobs:
-            raise Problem(404, f"job {job_id}")
+            raise RefusalError(404, f"job {job_id}")
         return self.jobs[int(job_id)]
 
     def _do_getJob(self, jobId: str, **_: Any) -> Any:  # noqa: N802, N803
@@ -335,7 +335,7 @@ def _shown(definition: Definition) -> Any:
 def check(schema: Any, value: Any, status: int) -> None:
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
-        raise Problem(status, f"{'.'.join(map(str, errors[0].absolute_path)) or 'the request'}: {errors[0].message}")
+        raise RefusalError(status, f"{'.'.join(map(str, errors[0].absolute_path)) or 'the request'}: {errors[0].message}")
 
 
 def _masked(value: Any, schema: Any) -> Any:

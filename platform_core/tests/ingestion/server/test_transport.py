@@ -132,7 +132,7 @@ def test_a_creation_that_the_server_put_off_is_sent_again(api: AirbyteApi, serve
 def test_a_server_that_never_answers_is_not_waited_for(airbyte: AirbyteSettings, server: StandIn) -> None:
     server.misbehave("listSources", *[Misbehaviour(seconds=1.0)] * 2)
     quick = Patience(tries=2, timeout=0.1)
-    with pytest.raises(UnreachableError, match="(?i)timed? ?out"):
+    with pytest.raises(UnreachableError, match=r"(?i)timed? ?out"):
         AirbyteApi(airbyte, Transport(airbyte, patience=quick, sleep=lambda _: None)).observe("source")
 
 

@@ -7,7 +7,7 @@ stopped, and a second one changes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,17 @@ def apply_server(
     *,
     environ: Mapping[str, str] | None = None,
     api: AirbyteApi | None = None,
+    progress: Callable[[RoleStep | ServerStep], None] | None = None,
 ) -> ServerPlan:
-    """Plans, and takes exactly the steps of the plan. A second call changes nothing. Arguments and errors as ``plan_server``.
+    """Plans, and takes exactly the steps of the plan. A second call changes nothing. Errors as ``plan_server``.
+
+    Args:
+        connections: All connection files.
+        settings: ``settings.airbyte`` selects the server.
+        warehouse: Where what was sent last is remembered; reached as the platform's role.
+        environ: Source of the secrets, the process environment by default.
+        api: The server, by default that of the settings.
+        progress: Told of each step before it is taken.
 
     Returns:
         The plan whose steps were taken.
@@ -98,6 +107,8 @@ def apply_server(
         plan = _plan(connections, client, session, os.environ if environ is None else environ)
         ids = dict(plan.ids)
         for step in plan.steps:
+            if progress is not None:
+                progress(step)
             if isinstance(step, RoleStep):
                 step.take(session)
                 continue
