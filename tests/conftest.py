@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,30 @@ def running_platform(published_platform: Platform) -> Iterator[Platform]:
     yield published_platform
     if published_platform.process is not None and published_platform.process.poll() is None:
         published_platform.stop()
+
+
+@pytest.fixture
+def quiet_platform(running_platform: Platform) -> Iterator[Platform]:
+    """The platform when nothing runs."""
+    wait_for("quiet", lambda: not _active(running_platform))
+    yield running_platform
+    wait_for("quiet", lambda: not _active(running_platform))
+
+
+def _active(platform: Platform) -> list[Any]:
+    query = "{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED]}) { ... on Runs { results { runId } } } }"
+    return platform.graphql(query)["runsOrError"]["results"]
+
+
+def wait_for(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
+    """Looks until something is there."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.2)
+    pytest.fail(f"{what}: not within {seconds:.0f} s")
 
 
 def _kill_halfway(platform: Platform) -> None:

@@ -7,7 +7,7 @@ import json
 import psutil
 import pytest
 
-from tests.conftest import Platform
+from tests.conftest import Platform, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platform
 
@@ -38,6 +38,32 @@ def test_query_as_a_domain_sees_masked_personal_data(running_platform: Platform)
     refused = running_platform.run("query", "--as", "marketing", "select * from sales_raw.purchases", check=False)
     assert refused.returncode == 1
     assert "permission denied" in refused.stderr
+
+
+def test_reload_takes_changed_files_into_the_platform_that_serves(quiet_platform: Platform) -> None:
+    running_platform = quiet_platform
+    folder = running_platform.repo / "domains/inventory/src/inventory/defs/items"
+    texts = {path: path.read_text() for path in (folder / "product.odps.yaml", folder / "contracts/items.odcs.yaml")}
+    published = "SELECT count(*) FROM mesh.publications WHERE contract_id = 'inventory.items.items' AND state = 'published'"
+    before = running_platform.rows(published)
+    for path, text in texts.items():
+        path.write_text(text.replace("version: 1.0.0", "version: 1.0.1"))
+    try:
+        answer = json.loads(running_platform.run("reload", "inventory", "--json").stdout)
+        assert answer["locations"] == [{"location": "inventory", "error": None}]
+        metadata = running_platform.graphql(
+            """query { assetNodeOrError(assetKey: {path: ["inventory", "items", "items"]}) {
+               ... on AssetNode { metadataEntries { label ... on TextMetadataEntry { text } } } } }"""
+        )["assetNodeOrError"]["metadataEntries"]
+        assert {entry["label"]: entry.get("text") for entry in metadata}["contract version"] == "1.0.1"
+        wait_for("a new publication", lambda: running_platform.rows(published) > before)
+    finally:
+        for path, text in texts.items():
+            path.write_text(text)
+        running_platform.run("reload", "inventory")
+    broken = running_platform.run("reload", "inventry", check=False)
+    assert broken.returncode == 1
+    assert "did you mean 'inventory'" in broken.stderr
 
 
 def test_no_password_is_in_a_command_line_or_a_log(running_platform: Platform) -> None:

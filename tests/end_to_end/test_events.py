@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from platform_core.orchestration.run_requests import request_run
-from tests.conftest import Platform
+from tests.conftest import Platform, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platform
 
 HOP_SECONDS = 10  # from a publication to the start of the consumer's run
 RULE = "orders__amount_usd__range"
-
-
-def wait_for(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
-    """Looks until something is there."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.2)
-    pytest.fail(f"{what}: not within {seconds:.0f} s")
 
 
 def publication(platform: Platform, contract: str) -> tuple[str, float]:
@@ -43,19 +30,6 @@ def runs_of(platform: Platform, domain: str) -> list[dict[str, Any]]:
     )
     runs = answer["runsOrError"]["results"]
     return [run for run in runs if any(key["path"][0] == domain for key in run["assetSelection"] or [])]
-
-
-@pytest.fixture
-def quiet_platform(running_platform: Platform) -> Iterator[Platform]:
-    """The platform when nothing runs."""
-    wait_for("quiet", lambda: not _active(running_platform))
-    yield running_platform
-    wait_for("quiet", lambda: not _active(running_platform))
-
-
-def _active(platform: Platform) -> list[Any]:
-    query = "{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED]}) { ... on Runs { results { runId } } } }"
-    return platform.graphql(query)["runsOrError"]["results"]
 
 
 def test_every_location_serves_without_error_and_every_sensor_runs(running_platform: Platform) -> None:

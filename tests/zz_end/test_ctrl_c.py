@@ -10,6 +10,21 @@ import pytest
 
 from tests.conftest import Platform
 
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_down_ends_an_up_that_serves_and_everything_with_it(running_platform: Platform) -> None:
+    said = running_platform.run("down").stdout
+    assert "./mesh up was ended" in said
+    assert running_platform.process is not None
+    assert running_platform.process.wait(timeout=30) == 0
+    assert [process for process in psutil.process_iter() if running_platform.owns(process)] == []
+    log = (running_platform.home / "up.log").read_text()
+    assert "stopping" in log
+    assert "Traceback" not in log
+    assert "error" not in log
+    running_platform.start()
+
 
 def test_ctrl_c_stops_everything(running_platform: Platform) -> None:
     assert running_platform.stop() == 0

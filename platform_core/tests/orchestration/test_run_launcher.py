@@ -6,6 +6,7 @@ import inspect
 import logging
 import multiprocessing.forkserver
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,23 +175,25 @@ def test_a_process_that_merely_has_the_same_identifier_is_not_the_worker(instanc
     assert _run(instance, run.run_id).status is dg.DagsterRunStatus.CANCELED
 
 
-def test_only_the_daemon_warms_up_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    warmed: list[str] = []
-    monkeypatch.setattr(WarmRunLauncher, "_forks", lambda _self: warmed.append(threading_name()))
-    for arguments, expected in (
-        (["dagster-webserver"], 0),
-        (["dagster-daemon", "run"], 1),
-        (["/x/python", "-m", "dagster._daemon", "run"], 1),
-    ):
-        warmed.clear()
-        monkeypatch.setattr("sys.argv", arguments)
-        WarmRunLauncher()
-        if expected:
-            _until(lambda: warmed, "the fork server starts")
-        assert len(warmed) == expected
-
-
-def threading_name() -> str:
-    import threading
-
-    return threading.current_thread().name
+@pytest.mark.parametrize(
+    ("arguments", "warms"),
+    [
+        (["dagster-webserver"], False),
+        (["dagster-daemon", "run"], True),
+        (["/x/dagster/_daemon/__main__.py", "run"], True),
+    ],
+)
+def test_the_fork_server_starts_with_the_daemon(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, arguments: list[str], warms: bool
+) -> None:
+    """Dagster asks for the coordinator when the daemon starts, and for the launcher at the first run only."""
+    warmed = threading.Event()
+    monkeypatch.setattr(WarmRunLauncher, "_forks", lambda _self: warmed.set())
+    monkeypatch.setattr(asset_daemon, "MIN_INTERVAL_LOOP_SECONDS", 5)
+    monkeypatch.setattr("sys.argv", arguments)
+    with dg.DagsterInstance.from_config(str(instance.root_directory)) as another:
+        assert another.get_required_daemon_types()
+        if warms:
+            _until(warmed.is_set, "the fork server starts")
+        else:
+            assert not warmed.is_set()

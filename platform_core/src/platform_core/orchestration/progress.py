@@ -19,7 +19,8 @@ from platform_core.orchestration.run_requests import pending_requests, request_r
 from platform_core.publishing import Publication, served
 from platform_core.warehouse import Warehouse
 
-_LOAD_SECONDS = 90.0
+LOAD_SECONDS = 90.0
+"""How long a code location may take until it looks for news for the first time."""
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -60,13 +61,15 @@ class Watch:
         mesh: The files.
         warehouse: Where publications are.
         instance: Where runs are.
+        patience: Seconds until a location that has not looked for news counts as one that does not load.
     """
 
-    def __init__(self, mesh: Mesh, warehouse: Warehouse, instance: dg.DagsterInstance) -> None:
+    def __init__(self, mesh: Mesh, warehouse: Warehouse, instance: dg.DagsterInstance, patience: float = LOAD_SECONDS) -> None:
         self._mesh = mesh
         self._warehouse = warehouse
         self._instance = instance
         self._began = time.time()
+        self._patience = patience
         self._quiet_ticks: dict[str, set[float]] = {}
 
     def look(self) -> State:
@@ -80,7 +83,7 @@ class Watch:
         outdated = tuple(sorted(key for key, version in versions.items() if key not in ports or ports[key].code_version != version))
         active = self._instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
         ticks = self._ticks()
-        late = time.time() - self._began > _LOAD_SECONDS
+        late = time.time() - self._began > self._patience
         silent = tuple(sorted(set(self._mesh.domains) - ticks.keys())) if late else ()
         settled = self._settled(bool(active) or waiting > 0, ticks, silent)
         return State(ports, outdated, _activities(active), self._failed(), settled, silent)
