@@ -22,7 +22,8 @@ from platform_core.orchestration.local_instance import instance_home
 from platform_core.settings import WORKSPACE_FILE, Settings
 from platform_core.warehouse import Warehouse
 
-_MARK = "MESH_STACK"
+MARK = "MESH_STACK"
+"""Environment variable that every process of a stack carries, with the home as its value."""
 _STOP_SECONDS = 3.0  # a daemon sleeps through a polite request for up to five; like everything here, it may be killed
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 HOST = "127.0.0.1"
@@ -61,7 +62,7 @@ class LocalStack:
             "GX_ANALYTICS_ENABLED": "false",
             "DATAHUB_TELEMETRY_ENABLED": "false",
             "PYTHONWARNINGS": "ignore",
-            _MARK: str(self.settings.home),
+            MARK: str(self.settings.home),
         }
 
     def start(self, *, ui: bool) -> tuple[subprocess.Popen[bytes], str | None]:
@@ -106,7 +107,7 @@ class LocalStack:
             try:
                 if (
                     process.pid != own
-                    and process.environ().get(_MARK) == str(self.settings.home)
+                    and process.environ().get(MARK) == str(self.settings.home)
                     and process.status() != psutil.STATUS_ZOMBIE
                 ):
                     found.append(process)
