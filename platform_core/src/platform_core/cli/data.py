@@ -1,26 +1,19 @@
-"""``query``, ``ingest``: data in and out by hand."""
+"""``query``: data by hand."""
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from platform_core.cli.session import AsJson, Session, err, out, print_json
-from platform_core.contracts import naming
 from platform_core.errors import MeshError
-
-if TYPE_CHECKING:
-    from platform_core.ingestion import SyncResult
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     panel = "Data"
     app.command(rich_help_panel=panel)(query)
-    app.command(rich_help_panel=panel)(ingest)
 
 
 def query(
@@ -72,54 +65,3 @@ def query(
     out.print(table)
     if len(rows) > limit:
         err.print(f"[dim]more than {limit} rows; add --limit[/]")
-
-
-def ingest(
-    connection: Annotated[str, typer.Argument(help="A connection: domain/name, as in airbyte/<domain>/<name>.yaml.")],
-    stream: Annotated[list[str] | None, typer.Option(help="Only these streams.")] = None,
-    full_refresh: Annotated[bool, typer.Option(help="Forget the state and read everything again.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run a connection now, outside Dagster too; a running platform sees the new data and goes on from it.
-
-    Example:
-
-      ./mesh ingest sales/shop
-    """
-    from platform_core.ingestion import load_connection, run_sync
-
-    session = Session.open()
-    domain, _, name = connection.partition("/")
-    loaded = load_connection(session.settings.repo / "airbyte" / domain / f"{name}.yaml")
-    began = time.monotonic()
-    with err.status(f"syncing {connection}"):
-        result = run_sync(loaded, warehouse=session.warehouse, settings=session.settings, streams=stream or None, full_refresh=full_refresh)
-    _report(session, domain, result)
-    seconds = time.monotonic() - began
-    if as_json:
-        print_json(
-            {
-                "sync": result.sync_id,
-                "seconds": round(seconds, 2),
-                "raw": result.raw_object,
-                "streams": {
-                    key: {"rows": value.rows, "bytes": value.bytes, "cursor": value.cursor} for key, value in result.streams.items()
-                },
-            }
-        )
-        return
-    for key, value in result.streams.items():
-        out.print(f"{naming.raw_schema(domain)}.{key}: {value.rows:,} rows, {value.bytes:,} bytes, cursor {value.cursor or 'none'}")
-    out.print(f"{seconds:.1f} s; raw copy {result.raw_object}", soft_wrap=True)
-
-
-def _report(session: Session, domain: str, result: SyncResult) -> None:
-    """Tells a Dagster that has an instance here about the new data, so that its conditions see it."""
-    from platform_core.orchestration.local_instance import instance_home
-
-    if not (instance_home(session.settings) / "dagster.yaml").is_file():
-        return
-    from platform_core.orchestration.ingestion_assets import report_sync
-
-    report_sync(instance_home(session.settings), domain, result)
-    sys.stderr.flush()

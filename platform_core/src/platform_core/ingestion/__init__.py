@@ -4,6 +4,7 @@ from platform_core.ingestion.connection import Connection, ConnectorReference, S
 from platform_core.ingestion.connection_file import check_connections, load_connection, load_connections
 from platform_core.ingestion.connector import ConnectorCommand
 from platform_core.ingestion.environment import connection_command, connector_environment, write_lock
+from platform_core.ingestion.environment_store import StoredConnector, remove_stored, stored_connectors
 from platform_core.ingestion.errors import (
     ConcurrentSyncError,
     ConfigurationError,
@@ -16,10 +17,11 @@ from platform_core.ingestion.errors import (
     ReplayError,
     SchemaChangeError,
 )
+from platform_core.ingestion.offered import OfferedStream, offered_streams
 from platform_core.ingestion.raw_manifest import SyncManifest
 from platform_core.ingestion.replay import ReplayProgress, ReplayResult, replayable_syncs, run_replay
 from platform_core.ingestion.result import Progress, StreamResult, SyncResult
-from platform_core.ingestion.sync import run_sync
+from platform_core.ingestion.sync import open_source, run_sync
 
 __all__ = [
     "ConcurrentSyncError",
@@ -32,12 +34,14 @@ __all__ = [
     "ConnectorReference",
     "IngestionError",
     "LoadError",
+    "OfferedStream",
     "Progress",
     "ProtocolError",
     "ReplayError",
     "ReplayProgress",
     "ReplayResult",
     "SchemaChangeError",
+    "StoredConnector",
     "StreamResult",
     "StreamSelection",
     "SyncManifest",
@@ -47,8 +51,12 @@ __all__ = [
     "connector_environment",
     "load_connection",
     "load_connections",
+    "offered_streams",
+    "open_source",
+    "remove_stored",
     "replayable_syncs",
     "run_replay",
     "run_sync",
+    "stored_connectors",
     "write_lock",
 ]

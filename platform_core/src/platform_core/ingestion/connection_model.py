@@ -56,6 +56,11 @@ class ConnectorReference(_Strict):
     version: str
     """Exact version."""
 
+    @property
+    def label(self) -> str:
+        """``<package>-<version>``, which names files and folders."""
+        return f"{self.package}-{self.version}"
+
 
 class ConnectorModel(_Strict):
     """Which connector reads the source: a package of the index, or a low-code manifest of this repository."""

@@ -21,6 +21,7 @@ from typing import IO
 import orjson
 
 from platform_core.ingestion import guard
+from platform_core.ingestion.environment_use import environment_in_use
 from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.handover import handed_over
 from platform_core.ingestion.protocol import Control, Json, Log, Reply, TraceError, decode, interpret
@@ -47,6 +48,7 @@ class ConnectorCommand:
         name: Package, for people.
         version: Exact version.
         label: What people read, name and version by default.
+        environment: Folder that must not be removed while the connector runs (see ``environment_store``), if it has one.
         documents: Options with their content, handed over in every action but ``spec`` (a low-code manifest).
     """
 
@@ -54,6 +56,7 @@ class ConnectorCommand:
     name: str
     version: str
     label: str = ""
+    environment: Path | None = None
     documents: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
@@ -110,6 +113,8 @@ class ConnectorRun:
         return self
 
     def _start(self) -> None:
+        if self.command.environment is not None:
+            self._stack.enter_context(environment_in_use(self.command.environment))
         folder = self._stack.enter_context(scratch_folder())
         argv, inherited = [*self.command.argv, self.action], []
         documents = [(name, orjson.dumps(body, default=_exact)) for name, body in self._documents.items() if body is not None]

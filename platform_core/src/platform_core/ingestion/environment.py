@@ -22,9 +22,9 @@ from pathlib import Path
 
 from platform_core.ingestion.connection import Connection, ConnectorReference
 from platform_core.ingestion.connector import ConnectorCommand
+from platform_core.ingestion.environment_use import COMPLETE
 from platform_core.ingestion.errors import ConnectorEnvironmentError
 
-_COMPLETE = "complete"
 LOCKS = Path("airbyte", "locks")
 
 
@@ -39,21 +39,33 @@ def connector_environment(reference: ConnectorReference, *, repo: Path, home: Pa
     Raises:
         ConnectorEnvironmentError: uv is missing, or the package cannot be installed.
     """
-    folder = home / "connectors"
-    folder.mkdir(parents=True, exist_ok=True)
-    label = f"{reference.package}-{reference.version}"
-    committed = repo / LOCKS / f"{label}.txt"
-    kept = folder / "locks" / f"{label}.txt"
-    with _exclusive(folder / f".{label}.lock"):
-        lock = committed if committed.is_file() else kept
+    label = reference.label
+    with exclusive(home, label):
+        lock = lock_file(reference, repo, home)
         if not lock.is_file():
-            _resolve(reference, kept)
-        content = lock.read_bytes()
-        digest = hashlib.sha256(content + f"{sys.version_info[:2]} {platform.system()} {platform.machine()}".encode()).hexdigest()[:12]
-        environment = folder / f"{label}-{digest}"
-        if not (environment / _COMPLETE).is_file():
+            _resolve(reference, lock)
+        environment = environment_folder(reference, repo, home)
+        if not (environment / COMPLETE).is_file():
             _install(environment, lock, label)
-    return ConnectorCommand((str(_program(environment, reference)),), reference.package, reference.version)
+    return ConnectorCommand((str(_program(environment, reference)),), reference.package, reference.version, environment=environment)
+
+
+def lock_file(reference: ConnectorReference, repo: Path, home: Path) -> Path:
+    """The list of everything the connector needs: the committed one where there is one, otherwise that of the home."""
+    committed = repo / LOCKS / f"{reference.label}.txt"
+    return committed if committed.is_file() else connectors_folder(home) / "locks" / f"{reference.label}.txt"
+
+
+def environment_folder(reference: ConnectorReference, repo: Path, home: Path) -> Path:
+    """Where the connector's environment is, or would be; another one for another lock, Python or machine."""
+    machine = f"{sys.version_info[:2]} {platform.system()} {platform.machine()}"
+    digest = hashlib.sha256(lock_file(reference, repo, home).read_bytes() + machine.encode()).hexdigest()[:12]
+    return connectors_folder(home) / f"{reference.label}-{digest}"
+
+
+def connectors_folder(home: Path) -> Path:
+    """The part of the home that holds environments (``<package>-<version>-<digest>``), ``cache`` and ``locks``."""
+    return home / "connectors"
 
 
 def connection_command(connection: Connection, *, repo: Path, home: Path) -> ConnectorCommand:
@@ -84,8 +96,11 @@ def uv_program() -> str:
 
 
 @contextlib.contextmanager
-def _exclusive(path: Path) -> Generator[None]:
-    with path.open("w") as file:
+def exclusive(home: Path, label: str) -> Generator[None]:
+    """Lets one process at a time make or remove the environments of a connector."""
+    folder = connectors_folder(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{label}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released by the kernel when this process ends in any way
         yield
 
@@ -115,7 +130,7 @@ def _install(environment: Path, lock: Path, label: str) -> None:
         ["pip", "sync", "--quiet", "--require-hashes", "--python", str(environment / "bin" / "python"), str(lock)],
         failed,
     )
-    (environment / _COMPLETE).touch()
+    (environment / COMPLETE).touch()
 
 
 def _uv(arguments: list[str], failed: str, *, given: bytes | None = None) -> None:
