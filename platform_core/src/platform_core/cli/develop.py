@@ -100,16 +100,20 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: up.")],
-    repeat: Annotated[int, typer.Option(help="Runs; the median counts.", min=3)] = 3,
+    name: Annotated[str, typer.Argument(help="What to measure: up, ingest.", autocompletion=lambda: ["up", "ingest"])],
+    repeat: Annotated[int, typer.Option(help="Runs; the median counts. Fewer than three only to try it out.", min=1)] = 3,
+    users: Annotated[int, typer.Option(help="ingest: size of the recording; twice as many records, 0.9 kB a user.", min=100)] = 200_000,
+    peers: Annotated[bool, typer.Option(help="ingest: measure dlt and PyAirbyte too, some four minutes more.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Measure, with the spread, on this machine.
 
-    Example:
+    Examples:
 
       ./mesh bench up --json
+
+      ./mesh bench ingest
     """
     from platform_core.cli.bench import run_bench
 
-    run_bench(name, repeat, as_json)
+    run_bench(name, repeat, as_json, users=users, peers=peers)

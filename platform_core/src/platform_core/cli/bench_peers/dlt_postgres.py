@@ -1,0 +1,54 @@
+"""One run of dlt for ``mesh bench ingest``, in dlt's own environment: Arrow tables, Parquet files, then ADBC into Postgres.
+
+Usage: dlt_postgres.py MESSAGES (append | merge) SCHEMA; the database's URL is in DESTINATION__POSTGRES__CREDENTIALS.
+"""
+
+# Runs in an environment of its own, whose packages pyright does not see here.
+# pyright: basic, reportMissingImports=false
+
+import sys
+from pathlib import Path
+
+import dlt
+import orjson
+import pyarrow as pa
+
+ROWS = 50_000
+
+
+def table(rows):
+    # Nested values as JSON text: Arrow structs have no counterpart in Postgres.
+    nested = {key for row in rows[:100] for key, value in row.items() if isinstance(value, dict | list)}
+    for row in rows:
+        for key in nested:
+            row[key] = orjson.dumps(row.get(key)).decode()
+    return pa.Table.from_pylist(rows)
+
+
+def tables(path):
+    waiting = {}
+    with Path(path).open("rb") as file:
+        for line in file:
+            message = orjson.loads(line)
+            if message["type"] != "RECORD":
+                continue
+            record = message["record"]
+            rows = waiting.setdefault(record["stream"], [])
+            rows.append(record["data"])
+            if len(rows) == ROWS:
+                yield dlt.mark.with_table_name(table(waiting.pop(record["stream"])), record["stream"])
+    for name, rows in waiting.items():
+        yield dlt.mark.with_table_name(table(rows), name)
+
+
+def main():
+    path, disposition, schema = sys.argv[1:]
+    resource = dlt.resource(
+        tables(path), name="recorded", write_disposition=disposition, primary_key="id" if disposition == "merge" else None
+    )
+    pipeline = dlt.pipeline("bench", destination="postgres", dataset_name=schema)
+    pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
+
+
+if __name__ == "__main__":
+    main()
