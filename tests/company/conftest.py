@@ -52,6 +52,27 @@ RAW = {
 }  # fmt: skip
 """Columns of each raw table, as the loader makes them from the schema of the stream (airbyte-source-faker 7.2.1)."""
 
+# The marketing domain's own sources, as the loader makes them from airbyte/manifests and from dropped budgets: columns and rows.
+CAMPAIGNS = {
+    "searchlight_campaigns": ("id text, name text, start_date date, end_date date, geo_targets jsonb", [
+        ("SL-1", "Electric", "2026-01-15", "2026-02-02", ["NO", "SE"]),
+    ]),
+    "searchlight_daily": ("campaign_id text, date date, impressions bigint, clicks bigint, cost_usd numeric", [
+        ("SL-1", "2026-01-31", 100, 10, "5.00"), ("SL-1", "2026-02-01", 50, 5, "2.50"),
+    ]),
+    "plaza_campaigns": ("campaign text, title text, starts_on date, ends_on date, audience jsonb", [
+        ("plz_1", "Road trips", "2026-02-01", "2026-02-28", {"countries": ["NO"]}),
+        ("plz_2", "Elsewhere", "2026-01-01", "2026-02-28", {"countries": ["DE"]}),
+    ]),
+    "plaza_insights": ("campaign text, day date, views bigint, taps bigint, spend_cents bigint", [
+        ("plz_1", "2026-02-01", 80, 8, 400), ("plz_1", "2026-02-03", 20, 0, 100), ("plz_2", "2026-02-01", 90, 9, 300),
+    ]),
+    "campaign_budgets": ("campaign_id text, month date, budget_usd numeric, cost_center text", [
+        ("SL-1", "2026-01-01", "10", "00420"), ("SL-1", "2026-02-01", "10", "00420"), ("plz_1", "2026-02-01", "10", "00435"),
+        ("plz_2", "2026-02-01", "10", "00435"),
+    ]),
+}  # fmt: skip
+
 SEGMENTS = """
 WITH customers AS (
     SELECT *, CASE WHEN orders > 0 THEN
@@ -108,7 +129,9 @@ def company(postgres: EmbeddedPostgres) -> Iterator[Company]:
         for model in models:
             _build(warehouse, repo, domain, model)
         _publish(warehouse, mesh, domain)
-    _build(warehouse, repo, "marketing", "customer_orders")
+    _load_campaigns(warehouse)
+    for model in ("customer_orders", "campaign_performance"):
+        _build(warehouse, repo, "marketing", model)
     built = Company(warehouse, mesh)
     with built.connect("marketing") as connection:
         query = built.segments(sql.Identifier("marketing_build", "customer_orders"), datetime(2026, 3, 1, tzinfo=UTC))
@@ -161,6 +184,17 @@ def _load(warehouse: Warehouse, domain: str) -> None:
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(target, sql.SQL(columns)))
         filled = sql.SQL("INSERT INTO {} SELECT * FROM jsonb_populate_recordset(NULL::{}, %s)").format(target, target)
         connection.execute(filled, [json.dumps(rows[table])])
+
+
+def _load_campaigns(warehouse: Warehouse) -> None:
+    with warehouse.connect_domain("marketing") as connection:
+        for table, (columns, rows) in CAMPAIGNS.items():
+            target = sql.Identifier("marketing_raw", table)
+            connection.execute(sql.SQL("CREATE TABLE {} (_airbyte_extracted_at timestamptz, {})").format(target, sql.SQL(columns)))
+            names = [column.split()[0] for column in columns.split(",")]
+            objects = [{"_airbyte_extracted_at": MOMENT, **dict(zip(names, row, strict=True))} for row in rows]
+            filled = sql.SQL("INSERT INTO {} SELECT * FROM jsonb_populate_recordset(NULL::{}, %s)").format(target, target)
+            connection.execute(filled, [json.dumps(objects)])
 
 
 def _build(warehouse: Warehouse, repo: Path, domain: str, model: str) -> None:

@@ -29,12 +29,14 @@ def test_the_company_is_sound_and_whole() -> None:
         "inventory.items.items": ["items"],
         "sales.orders.orders": ["orders", "daily_revenue"],
         "marketing.customer_segments.customer_segments": ["customer_segments"],
+        "marketing.campaign_performance.campaign_performance": ["campaign_performance"],
     }
     assert {product.id: product.type for product in MESH.products.values()} == {
         "customer.profiles": "sourceAligned",
         "inventory.items": "sourceAligned",
         "sales.orders": "aggregate",
         "marketing.customer_segments": "consumerAligned",
+        "marketing.campaign_performance": "consumerAligned",
     }
 
 
@@ -44,6 +46,10 @@ def test_products_read_what_the_design_says() -> None:
         "inventory.items": ["catalog"],
         "sales.orders": ["shop", "customer.profiles.profiles", "inventory.items.items"],
         "marketing.customer_segments": ["sales.orders.orders", "customer.profiles.profiles"],
+        "marketing.campaign_performance": [
+            *("searchlight_delivery", "plaza_delivery", "budgets"),
+            *("sales.orders.orders", "customer.profiles.profiles"),
+        ],
     }
     in_clear = [(product.id, port.name) for product in MESH.products.values() for port in product.inputs if port.personal_data]
     assert in_clear == [("sales.orders", "profiles")], "only who republishes personal data reads it in clear"
@@ -111,6 +117,7 @@ def test_personal_data_is_where_it_should_be_and_nowhere_else() -> None:
         "inventory.items.items": [],
         "sales.orders.orders": ["customer_email"],
         "marketing.customer_segments.customer_segments": [],
+        "marketing.campaign_performance.campaign_performance": [],
     }
     columns = {column.name for contract in MESH.contracts.values() for table in contract.tables for column in table.columns}
     assert not columns & {"blood_type", "height", "weight"}, "health data leaves the source for nobody"

@@ -105,6 +105,18 @@ def test_every_customer_has_a_row_to_be_segmented(company: Company) -> None:
     ]
 
 
+def test_an_order_is_credited_once_by_day_and_country(company: Company) -> None:
+    """Order 1 was paid in January, while one campaign ran; of two in February the more clicked one has it; nobody clicked on the 3rd."""
+    columns = "campaign_id, month, cost_center, impressions, clicks, spend_usd, orders, revenue_usd, cost_per_order_usd, return_on_ad_spend"
+    january, february = date(2026, 1, 1), date(2026, 2, 1)
+    assert rows(company, "marketing", f"SELECT {columns} FROM marketing_build.campaign_performance ORDER BY campaign_id, month") == [
+        ("SL-1", january, "00420", 100, 10, Decimal("5.00"), 1, Decimal("19999.99"), Decimal("5.00"), Decimal("4000.00")),
+        ("SL-1", february, "00420", 50, 5, Decimal("2.50"), 0, Decimal("0.00"), None, Decimal("0.00")),
+        ("plz_1", february, "00435", 100, 8, Decimal("5.00"), 3, Decimal("70001.00"), Decimal("1.67"), Decimal("14000.20")),
+        ("plz_2", february, "00435", 90, 9, Decimal("3.00"), 0, Decimal("0.00"), None, Decimal("0.00")),
+    ]
+
+
 def holds(connection: Any, domain: str, rule: Rule) -> bool:
     relation = sql.Identifier(naming.build_schema(domain), rule.table).as_string(connection)
     value = connection.execute(rule.arguments["query"].replace("{object}", relation).encode()).fetchone()[0]
@@ -124,6 +136,7 @@ def test_a_rule_of_sql_holds_on_sound_data(company: Company, name: str) -> None:
 
 
 SEGMENTS = "marketing_build.customer_segments"
+CAMPAIGNS = "marketing_build.campaign_performance"
 BREAKS = {
     "profiles__email_is_lower_case": "UPDATE customer_build.profiles SET email = upper(email) WHERE customer_id = 1",
     "profiles__age_band_follows_age": "UPDATE customer_build.profiles SET age_band = '65+' WHERE customer_id = 1",
@@ -147,6 +160,15 @@ BREAKS = {
     "customer_segments__no_more_returns_than_orders": f"UPDATE {SEGMENTS} SET returns = 9 WHERE customer_id = 1",
     "customer_segments__one_moment_of_calculation": f"UPDATE {SEGMENTS} SET calculated_at = now() WHERE customer_id = 1",
     "customer_segments__every_customer_has_a_segment": f"DELETE FROM {SEGMENTS} WHERE customer_id = 1",
+    "campaign_performance__months_begin_on_their_first_day": f"UPDATE {CAMPAIGNS} SET month = month + 1",
+    "campaign_performance__no_more_clicks_than_impressions": f"UPDATE {CAMPAIGNS} SET clicks = impressions + 1",
+    "campaign_performance__money_needs_impressions": f"UPDATE {CAMPAIGNS} SET impressions = 0",
+    "campaign_performance__orders_need_clicks": f"UPDATE {CAMPAIGNS} SET clicks = 0",
+    "campaign_performance__revenue_needs_an_order": f"UPDATE {CAMPAIGNS} SET orders = 0",
+    "campaign_performance__ratios_follow_from_their_parts": f"UPDATE {CAMPAIGNS} SET cost_per_order_usd = 1",
+    "campaign_performance__no_order_is_credited_twice": f"UPDATE {CAMPAIGNS} SET revenue_usd = revenue_usd * 2",
+    "campaign_performance__every_campaign_has_a_budget": f"UPDATE {CAMPAIGNS} SET budget_usd = NULL",
+    "campaign_performance__budgets_are_kept": f"UPDATE {CAMPAIGNS} SET budget_usd = 1",
 }
 
 
