@@ -52,7 +52,7 @@ class Campaign:
     daily_usd: float
 
     def days(self) -> Iterator[date]:
-    """Its days, in order."""
+        """Its days, in order."""
         for number in range((self.ends - self.starts).days + 1):
             yield self.starts + timedelta(days=number)
 
