@@ -178,7 +178,8 @@ class _Bench:
             "RUNTIME__LOG_LEVEL": "ERROR",
         }
         script = Path(bench_peers.__file__).with_name("dlt_postgres.py")
-        return self._measure([str(python), str(script), str(self._recorded.folder / "messages.jsonl"), how, f"dlt_{how}"], more)
+        given = [str(self._recorded.folder / name) for name in ("messages.jsonl", "catalog.jsonl")]
+        return self._measure([str(python), str(script), *given, how, f"dlt_{how}"], more)
 
     def _pyairbyte(self, python: Path) -> Measured:
         work = self._folder / "pyairbyte"

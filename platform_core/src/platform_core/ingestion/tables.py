@@ -175,10 +175,10 @@ def key_index_name(table: str, key: Sequence[str]) -> str:
     return f"_mesh_key_{digest}"
 
 
-def ensure_key(connection: Connection, schema: str, table: str, key: Sequence[str], cursor: str | None) -> bool:
+def ensure_key(connection: Connection, schema: str, table: str, key: Sequence[str], cursor: str | None, *, unique: bool = False) -> bool:
     """Makes the unique index that deduplication rests on, dropping that of a former key.
 
-    Rows that the new key makes equal are reduced to the newest by cursor, then by arrival.
+    Rows that the new key makes equal are reduced to the newest by cursor, then by arrival; none when they are ``unique`` already.
 
     Returns:
         Whether the index had to be made.
@@ -196,12 +196,13 @@ def ensure_key(connection: Connection, schema: str, table: str, key: Sequence[st
     if name in existing:
         return False
     target, columns = sql.Identifier(schema, table), sql.SQL(", ").join(map(sql.Identifier, key))
-    connection.execute(
-        sql.SQL(
-            "DELETE FROM {target} t USING (SELECT ctid AS place, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS age"
-            " FROM {target}) old WHERE t.ctid = old.place AND old.age > 1"
-        ).format(target=target, key=columns, order=newest_first(cursor))
-    )
+    if not unique:
+        connection.execute(
+            sql.SQL(
+                "DELETE FROM {target} t USING (SELECT ctid AS place, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS age"
+                " FROM {target}) old WHERE t.ctid = old.place AND old.age > 1"
+            ).format(target=target, key=columns, order=newest_first(cursor))
+        )
     connection.execute(sql.SQL("CREATE UNIQUE INDEX {} ON {} ({}) NULLS NOT DISTINCT").format(sql.Identifier(name), target, columns))
     return True
 

@@ -88,6 +88,7 @@ class StreamWriter:
         self._staged = False
         self._plan = plan
         self._shaped = False
+        self._keyed = False
         self._widened: set[int] = set()
         self.lines: list[str] = []
         appends = task.checkpointed and not task.deduplicate and len(task.cursor_field) == 1
@@ -191,7 +192,7 @@ class StreamWriter:
         bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.raw_id(self.sealed)))
         where = sql.SQL("") if whole else bound
         if self.task.deduplicate:
-            self._session.execute(self._upsert(where))
+            self._merge(where)
         else:
             insert = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} {where}")
             self._session.execute(insert.format(target=self._target, columns=self._columns, staging=self._staging, where=where))
@@ -201,24 +202,37 @@ class StreamWriter:
         else:
             self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._staging, where))
 
-    def _upsert(self, where: sql.Composable) -> sql.Composed:
-        key = [self._column(field) for field in self.task.primary_key]
-        cursor = self._cursor_column()
-        every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.columns]
-        sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in every if name not in key)
-        keys = sql.SQL(", ").join(map(sql.Identifier, key))
+    def _merge(self, where: sql.Composable) -> None:
+        if self._keyed:
+            self._session.execute(self._upsert(where))
+            return
+        # A table that this transaction made: an index over sorted rows costs a third of one that grows with every row.
+        self._session.execute(self._newest(where))
+        ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column(), unique=True)
+        self._keyed = True
+
+    def _key(self) -> list[str]:
+        return [self._column(field) for field in self.task.primary_key]
+
+    def _newest(self, where: sql.Composable) -> sql.Composed:
+        """Brings one row a key, the newest, without looking at what the table has."""
         return sql.SQL(
             "INSERT INTO {target} AS t ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {staging} {where} ORDER BY {key}, {order}"
-            " ON CONFLICT ({key}) DO UPDATE SET {sets}{newer}"
         ).format(
             target=self._target,
             columns=self._columns,
-            key=keys,
+            key=sql.SQL(", ").join(map(sql.Identifier, self._key())),
             staging=self._staging,
             where=where,
-            order=newest_first(cursor),
-            sets=sets,
-            newer=self._newer(cursor),
+            order=newest_first(self._cursor_column()),
+        )
+
+    def _upsert(self, where: sql.Composable) -> sql.Composed:
+        key = self._key()
+        every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.columns]
+        sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in every if name not in key)
+        return self._newest(where) + sql.SQL(" ON CONFLICT ({key}) DO UPDATE SET {sets}{newer}").format(
+            key=sql.SQL(", ").join(map(sql.Identifier, key)), sets=sets, newer=self._newer(self._cursor_column())
         )
 
     def _newer(self, cursor: str | None) -> sql.Composable:
@@ -239,9 +253,9 @@ class StreamWriter:
         for index in self._widened:
             column = self.encoder.columns[index]
             widen_column(self._session, self._target, Column(column.field, column.name, Kind.NUMERIC))
-        if self.task.deduplicate:
-            key = [self._column(field) for field in self.task.primary_key]
-            ensure_key(self._session, self._schema, self.task.table, key, self._cursor_column())
+        if self.task.deduplicate and not self._plan.create:
+            ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column())
+            self._keyed = True
         self._shaped = True
 
     def _copy(self, target: sql.Composable, lines: list[str]) -> None:

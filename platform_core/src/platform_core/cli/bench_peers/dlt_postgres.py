@@ -1,10 +1,10 @@
 """One run of dlt for ``mesh bench ingest``, in dlt's own environment: Arrow tables, Parquet files, then ADBC into Postgres.
 
-Usage: dlt_postgres.py MESSAGES (append | merge) SCHEMA; the database's URL is in DESTINATION__POSTGRES__CREDENTIALS.
+Usage: dlt_postgres.py MESSAGES CATALOG (append | merge) SCHEMA; the database's URL is in DESTINATION__POSTGRES__CREDENTIALS.
 """
 
 # Runs in an environment of its own, whose packages pyright does not see here.
-# pyright: basic, reportMissingImports=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 
 import sys
 from pathlib import Path
@@ -12,20 +12,32 @@ from pathlib import Path
 import dlt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 ROWS = 50_000
 
 
-def table(rows):
+def table(rows, instants):
     # Nested values as JSON text: Arrow structs have no counterpart in Postgres.
     nested = {key for row in rows[:100] for key, value in row.items() if isinstance(value, dict | list)}
     for row in rows:
         for key in nested:
             row[key] = orjson.dumps(row.get(key)).decode()
-    return pa.Table.from_pylist(rows)
+    made = pa.Table.from_pylist(rows)
+    for index, field in enumerate(made.schema):
+        if field.name in instants:  # the same types as our raw tables have: instants, not texts; without a zone they are UTC
+            text = made.column(index).cast(pa.string())
+            zoned = pc.if_else(pc.match_substring_regex(text, r"(Z|[+-]\d\d:?\d\d)$"), text, pc.binary_join_element_wise(text, "Z", ""))
+            made = made.set_column(index, field.name, zoned.cast(pa.timestamp("us", "UTC")))
+    return made
 
 
-def tables(path):
+def tables(path, catalog):
+    streams = orjson.loads(Path(catalog).read_bytes())["catalog"]["streams"]
+    instants = {
+        stream["name"]: {name for name, schema in stream["json_schema"]["properties"].items() if schema.get("format") == "date-time"}
+        for stream in streams
+    }
     waiting = {}
     with Path(path).open("rb") as file:
         for line in file:
@@ -36,15 +48,15 @@ def tables(path):
             rows = waiting.setdefault(record["stream"], [])
             rows.append(record["data"])
             if len(rows) == ROWS:
-                yield dlt.mark.with_table_name(table(waiting.pop(record["stream"])), record["stream"])
+                yield dlt.mark.with_table_name(table(waiting.pop(record["stream"]), instants[record["stream"]]), record["stream"])
     for name, rows in waiting.items():
-        yield dlt.mark.with_table_name(table(rows), name)
+        yield dlt.mark.with_table_name(table(rows, instants[name]), name)
 
 
 def main():
-    path, disposition, schema = sys.argv[1:]
+    path, catalog, disposition, schema = sys.argv[1:]
     resource = dlt.resource(
-        tables(path), name="recorded", write_disposition=disposition, primary_key="id" if disposition == "merge" else None
+        tables(path, catalog), name="recorded", write_disposition=disposition, primary_key="id" if disposition == "merge" else None
     )
     pipeline = dlt.pipeline("bench", destination="postgres", dataset_name=schema)
     pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
