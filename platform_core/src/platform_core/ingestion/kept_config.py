@@ -72,5 +72,18 @@ class KeptConfig:
         _log.info("%s: the connector changed its configuration (a rotated token?); kept for its next start", self._connection.id)
 
 
+class UnkeptConfig(KeptConfig):
+    """The same for a connection that is only being written, where no warehouse can be reached."""
+
+    def __init__(self, declared: ResolvedConfig) -> None:
+        """Takes the declared configuration as it is."""
+        self.declared = self.config = declared
+
+    def keep(self, reported: Json) -> None:
+        """Cannot keep it, and says so."""
+        self.config = self.declared.updated(reported)
+        _log.warning("the connector changed its configuration (a rotated token?) and no warehouse keeps it: renew the secret")
+
+
 def _digest(config: Json, salt: bytes) -> bytes:
     return hashlib.scrypt(orjson.dumps(config, option=orjson.OPT_SORT_KEYS), salt=salt, n=1 << 14, r=8, p=1, dklen=32)

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,13 +96,19 @@ def run_sync(
 
 @contextlib.contextmanager
 def open_source(
-    connection: Connection, *, warehouse: Warehouse, settings: Settings, connector: ConnectorCommand | None = None
+    connection: Connection,
+    *,
+    warehouse: Warehouse,
+    settings: Settings,
+    connector: ConnectorCommand | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Generator[tuple[psycopg.Connection[Any], ConnectorCommand, Discovery, KeptConfig]]:
     """All that a conversation with the source needs, while the connection's lock is held: two at once could use one token twice.
 
-    Gives the locked session, the connector, what answers its questions, and its configuration. Raises as ``run_sync``.
+    ``environ`` resolves the placeholders, the process environment by default. Gives the locked session, the connector, what answers
+    its questions, and its configuration. Raises as ``run_sync``.
     """
-    declared = resolve_config(connection, os.environ)
+    declared = resolve_config(connection, os.environ if environ is None else environ)
     command = connector or connection_command(connection, repo=settings.repo, home=settings.home)
     discovery = Discovery(command, settings.home)
     declared = fit_to_spec(connection, declared, discovery.spec(connection.manifest))
