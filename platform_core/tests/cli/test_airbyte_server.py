@@ -73,6 +73,29 @@ def test_json_has_the_same(mesh: Mesh, server: StandIn) -> None:
     assert mesh("apply", "--json").json()["airbyte_server"]["changes"] == []
 
 
+def test_ingest_syncs_on_the_server_and_only_what_is_asked_for(mesh: Mesh, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESH_AIRBYTE_POLL", "0.01")
+    assert "run ./mesh apply" in mesh("ingest", "sales/shop").err
+    mesh("apply")
+    said = mesh("ingest", "sales/shop")
+    assert said.code == 0, said.all
+    assert "purchases: 100 rows, 5,000 bytes in" in said.out
+    assert [list(job.streams) for job in server.jobs.values()] == [["purchases"]]
+    (synced,) = mesh("ingest", "customer/crm", "--stream", "users", "--json").json()["syncs"]
+    assert (synced["rows"], synced["joined"], synced["error"]) == (100, False, None)
+    assert "has no stream 'user'" in mesh("ingest", "customer/crm", "--stream", "user").err
+    assert "not for an Airbyte server" in mesh("ingest", "customer/crm", "--full-refresh").err
+
+
+def test_an_ingest_that_fails_on_the_server_says_so(mesh: Mesh, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESH_AIRBYTE_POLL", "0.01")
+    mesh("apply")
+    server.course = ["failed"]
+    said = mesh("ingest", "sales/shop")
+    assert said.code == 1
+    assert "job 1 failed on the Airbyte server" in said.err
+
+
 def test_without_a_server_nothing_is_said_of_one(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MESH_AIRBYTE_URL", raising=False)
     assert "irbyte" not in mesh("plan").out

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from platform_core.cli.connection_names import complete_connection, complete_stream, find_connection, paths_from
+from platform_core.cli.ingest_drop import find_drop, ingest_drop, refuse_options
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts import did_you_mean
 from platform_core.errors import MeshError
+from platform_core.orchestration.local_services import use_running_services
 
 if TYPE_CHECKING:
     from platform_core.ingestion import Connection, SyncResult
 
 Name = Annotated[
     str,
-    typer.Argument(help="A connection: domain/name, as in airbyte/<domain>/<name>.yaml.", autocompletion=complete_connection),
+    typer.Argument(help="A connection, airbyte/<domain>/<name>.yaml, or a drop, airbyte/<domain>/drops/<name>.yaml: domain/name.", autocompletion=complete_connection),
 ]
 
 
@@ -37,7 +40,7 @@ def ingest(
     discover: Annotated[bool, typer.Option("--discover", help="Only show the streams that the source offers.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a connection now, outside Dagster too; a running platform sees the new data and goes on from it.
+    """Run a connection, or load dropped files, now, outside Dagster too; a running platform sees the new data and goes on from it.
 
     Examples:
 
@@ -46,9 +49,16 @@ def ingest(
       ./mesh ingest sales/shop --stream purchases --full-refresh
 
       ./mesh ingest sales/shop --discover
+
+      ./mesh ingest marketing/budgets
     """
     session = Session.open()
+    use_running_services(session.settings, os.environ)
     with paths_from(session.settings.repo):
+        drop = find_drop(session.settings.repo, connection)
+        if drop is not None:
+            refuse_options(drop, {"--stream": stream, "--accept-changes": accept_changes, "--check": check, "--discover": discover})
+            raise typer.Exit(ingest_drop(session, drop, full_refresh=full_refresh, as_json=as_json))
         loaded = find_connection(session.settings.repo, connection)
         _refuse_nonsense(loaded, stream, asks=check + discover, changes=full_refresh or accept_changes)
         if check:
@@ -73,6 +83,11 @@ def _refuse_nonsense(connection: Connection, streams: list[str] | None, *, asks:
 def _sync(
     session: Session, connection: Connection, streams: list[str] | None, *, full_refresh: bool, accept_changes: bool, as_json: bool
 ) -> None:
+    if session.settings.airbyte is not None:
+        from platform_core.cli.airbyte_server import server_ingest
+
+        server_ingest(session, connection, streams, alters=full_refresh or accept_changes, as_json=as_json)
+        return
     from platform_core.cli.ingest_progress import SyncDisplay
     from platform_core.ingestion import run_sync
 

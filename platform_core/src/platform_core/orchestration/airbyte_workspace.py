@@ -15,7 +15,7 @@ from dagster_airbyte.resources import AirbyteClient
 from pydantic import PrivateAttr
 
 from platform_core.ingestion import Connection
-from platform_core.ingestion.server import AirbyteApi, Job, Outcome, Pace, sync_targets, targets
+from platform_core.ingestion.server import AirbyteApi, Job, Outcome, pace_of, sync_targets, targets
 from platform_core.settings import AirbyteSettings
 
 
@@ -106,10 +106,5 @@ class MeshAirbyteWorkspace(AirbyteWorkspace):
         Raises:
             ServerError: The connection was not applied to the server, or the server cannot be used.
         """
-        pace = Pace(
-            timeout=connection.timeouts.total or self._settings.timeout,
-            longest_poll=self._settings.poll,
-            parallel=self._settings.parallel,
-        )
         client = self.get_client()
-        return sync_targets(client, targets(connection, streams, client.connection_ids()), pace, log)
+        return sync_targets(client, targets(connection, streams, client.connection_ids()), pace_of(connection, self._settings), log)

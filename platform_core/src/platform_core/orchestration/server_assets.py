@@ -1,7 +1,8 @@
 """The assets of a connection whose streams an Airbyte server syncs: the same keys, groups and conditions as the embedded ones."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -52,6 +53,15 @@ def server_assets(connection: "Connection") -> dg.AssetsDefinition:
             raise failed[0].error
 
     return ingest
+
+
+def report_outcomes(home: Path, connection: "Connection", outcomes: "Sequence[Outcome]", settings: AirbyteSettings) -> None:
+    """Tells the Dagster instance at ``home`` of syncs that ran outside of it, so that what depends on the streams runs."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for outcome in outcomes:
+            for name in outcome.target.streams if outcome.error is None else ():
+                key = asset_key(naming.raw_key(connection.domain, name))
+                instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=_metadata(outcome, settings)))
 
 
 def _metadata(outcome: "Outcome", settings: AirbyteSettings) -> dict[str, Any]:

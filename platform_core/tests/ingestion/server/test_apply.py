@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from standin import CLIENT_SECRET, Misbehaviour, StandIn
 from standin_state import MASK, WORKSPACE, Definition
 
 from platform_core.ingestion import ConfigurationError, Connection
+from platform_core.ingestion.config import resolve_config
 from platform_core.ingestion.server import (
     AirbyteApi,
     ApiError,
@@ -27,6 +29,7 @@ from platform_core.ingestion.server import (
     apply_server,
     plan_server,
 )
+from platform_core.ingestion.server.desired import want_source
 from platform_core.settings import AirbyteSettings, Settings
 from platform_core.warehouse import Warehouse
 
@@ -138,6 +141,24 @@ def test_an_apply_that_broke_off_goes_on_and_doubles_nothing(
     with pytest.raises(UnreachableError):
         mesh.apply(shop)
     mesh.apply(shop)
+    assert {kind: len(found) for kind, found in server.objects.items()} == {"definition": 0, "source": 1, "destination": 1, "connection": 3}
+    assert mesh.plan(shop).steps == ()
+
+
+@pytest.mark.parametrize("taken", range(6))
+def test_an_apply_that_is_stopped_before_any_step_goes_on_and_doubles_nothing(
+    mesh: Mesh, shop: Connection, server: StandIn, taken: int
+) -> None:
+    steps: list[object] = []
+
+    def stop(step: object) -> None:
+        steps.append(step)
+        if len(steps) > taken:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply_server([shop], mesh.settings, mesh.warehouse, environ=mesh.environ, api=mesh.api, progress=stop)
+    assert len(mesh.apply(shop).steps) == 6 - taken
     assert {kind: len(found) for kind, found in server.objects.items()} == {"definition": 0, "source": 1, "destination": 1, "connection": 3}
     assert mesh.plan(shop).steps == ()
 
@@ -304,6 +325,17 @@ def test_another_version_of_the_connector_on_the_server_is_noted(mesh: Mesh, sho
     )
 
 
+def test_tables_that_the_embedded_runner_filled_are_noted_before_the_server_takes_them_over(mesh: Mesh, shop: Connection) -> None:
+    with mesh.warehouse.connect_platform() as session:
+        session.execute(
+            "INSERT INTO mesh.raw_streams (domain, stream, connection, generation_id, sync_id) VALUES ('sales', 'users', 'shop', 1, 's')"
+        )
+    (note,) = mesh.plan(shop).notes
+    assert note.startswith("sales/shop: sales_raw.users was loaded by the embedded runner")
+    mesh.apply(shop)
+    assert mesh.plan(shop).notes == (), "said once, before"
+
+
 def test_of_two_connectors_of_a_name_the_one_with_the_files_version_is_taken(mesh: Mesh, shop: Connection, server: StandIn) -> None:
     server.definitions.append(Definition("airbyte/source-shop", "9.9.9"))
     assert mesh.plan(shop).notes == ()
@@ -397,6 +429,28 @@ def test_no_secret_appears_in_plans_logs_or_the_warehouse(
     secrets = [API_KEY, WAREHOUSE_PASSWORD, "second-secret-key", "second-password", CLIENT_SECRET, *server.tokens]
     assert [secret for secret in secrets if secret in everything] == []
     assert "second-secret-key" in json.dumps(server.objects), "the test would see it"
+
+
+def test_a_secret_that_the_server_repeats_in_a_refusal_is_hidden(mesh: Mesh, shop: Connection, server: StandIn) -> None:
+    server.misbehave("createSource", Misbehaviour(422, message=f"bad api_key {API_KEY}"))
+    with pytest.raises(ApiError, match=r"bad api_key \*\*\*"):
+        mesh.apply(shop)
+    server.misbehave("createDestination", Misbehaviour(422, message=f"bad password {WAREHOUSE_PASSWORD}"))
+    with pytest.raises(ApiError, match=r"bad password \*\*\*"):
+        mesh.apply(shop)
+
+
+def test_values_that_the_connector_calls_secret_are_hidden_wherever_they_come_from(shop: Connection) -> None:
+    config = resolve_config(shop, {"SHOP_API_KEY": API_KEY})
+    spec = {
+        "properties": {
+            "region": {"airbyte_secret": True},
+            "auth": {"oneOf": [{"properties": {"token": {"airbyte_secret": True}}}, {"properties": {"user": {}}}]},
+        }
+    }
+    config = replace(config, data={**config.data, "auth": {"token": "t", "user": "u"}})
+    hidden = want_source(shop, config, spec, "id", WORKSPACE).hidden
+    assert hidden == {("configuration", name) for name in ("count", "api_key", "region")} | {("configuration", "auth", "token")}
 
 
 def test_the_remembered_hash_cannot_be_tried_out_without_the_servers_credentials(mesh: Mesh, shop: Connection) -> None:

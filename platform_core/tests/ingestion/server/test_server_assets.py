@@ -130,6 +130,12 @@ def test_a_sync_that_runs_already_is_joined_and_said_so(shop: Connection, server
     assert (found["users"]["attached"], found["users"]["sync"]) == (True, str(running.id))
 
 
+def test_a_start_whose_answer_is_lost_is_sent_once(shop: Connection, server: StandIn) -> None:
+    server.misbehave("createJob", Misbehaviour(drop="after"))
+    found = _metadata(_run(shop, "users"))
+    assert (found["users"]["attached"], server.calls("createJob"), len(server.jobs)) == (False, 1, 1)
+
+
 def test_streams_that_succeeded_are_materialized_although_another_failed(shop: Connection, server: StandIn) -> None:
     server.misbehave("createJob", Misbehaviour(403, message="not allowed to run this"))
     result = _run(shop)

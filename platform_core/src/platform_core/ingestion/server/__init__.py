@@ -13,7 +13,8 @@ from platform_core.ingestion.server.errors import (
 )
 from platform_core.ingestion.server.job_role import RoleStep
 from platform_core.ingestion.server.plan import ServerStep
-from platform_core.ingestion.server.sync import Outcome, Pace, Target, sync_targets, targets
+from platform_core.ingestion.server.run import run_on_server
+from platform_core.ingestion.server.sync import Outcome, Pace, Target, pace_of, sync_targets, targets
 from platform_core.ingestion.server.transport import Patience, Transport
 
 __all__ = [
@@ -35,7 +36,9 @@ __all__ = [
     "UnreachableError",
     "apply_server",
     "connection_names",
+    "pace_of",
     "plan_server",
+    "run_on_server",
     "sync_targets",
     "targets",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import Connection as Session
 
-from platform_core.contracts import did_you_mean
+from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
 from platform_core.ingestion.config import fit_to_spec, resolve_config
 from platform_core.ingestion.connection import Connection
@@ -22,6 +22,7 @@ from platform_core.ingestion.server.api import AirbyteApi, Kind
 from platform_core.ingestion.server.desired import (
     Desired,
     Reference,
+    connection_names,
     definition_name,
     want_connections,
     want_definition,
@@ -129,7 +130,9 @@ def _selected(settings: Settings) -> AirbyteSettings:
 
 def _plan(connections: Sequence[Connection], api: AirbyteApi, session: Session, environ: Mapping[str, str]) -> ServerPlan:
     settings, notes = api.settings, list[str]()
-    observed = Observed({kind: api.observe(kind) for kind in _KINDS}, _applied(session, settings.workspace))
+    low_code = any(connection.manifest is not None for connection in connections)
+    kinds = _KINDS if low_code else _KINDS[1:]  # older servers cannot list low-code connectors
+    observed = Observed({kind: api.observe(kind) for kind in kinds}, _applied(session, settings.workspace))
     ids = observed.ids()
     sources = api.definitions("sources") if any(connection.manifest is None for connection in connections) else []
     destination = str(_definition(DESTINATION, api.definitions("destinations"), DESTINATION)["id"]) if connections else ""
@@ -163,8 +166,25 @@ def _plan(connections: Sequence[Connection], api: AirbyteApi, session: Session, 
         for item in (want_source(connection, config, spec, definition, settings.workspace), *want_connections(connection)):
             wanted[item.kind, item.name] = item
     steps = plan_steps(wanted.values(), observed, key=_key(settings))
+    notes += _loaded_embedded(session, connections, ids)
     roles = plan_roles(session, (connection.domain for connection in connections))
     return ServerPlan((*roles, *steps), tuple(notes), ids)
+
+
+def _loaded_embedded(session: Session, connections: Sequence[Connection], ids: Mapping[Object, str]) -> list[str]:
+    """Says which tables our own loader filled before the server takes them over."""
+    if session.execute("SELECT to_regclass('mesh.raw_streams')").fetchone() == (None,):
+        return []
+    rows = session.execute("SELECT domain, stream FROM mesh.raw_streams ORDER BY 1, 2").fetchall()
+    loaded = {(str(domain), str(stream)) for domain, stream in rows}
+    return [
+        f"{connection.id}: {naming.raw_schema(connection.domain)}.{stream.name} was loaded by the embedded runner; the server knows nothing of"
+        " its state and reads the stream from the beginning, so drop or empty the table before its first sync there"
+        for connection in connections
+        for name, streams in connection_names(connection).items()
+        for stream in streams
+        if ("connection", name) not in ids and (connection.domain, stream.name) in loaded
+    ]
 
 
 def _key(settings: AirbyteSettings) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from platform_core.ingestion.server.errors import (
     ServerTimeoutError,
     UnreachableError,
 )
+from platform_core.settings import AirbyteSettings
 
 ACTIVE = {"pending", "running", "incomplete"}  # incomplete: an attempt failed, the server makes another
 FAILED = {"failed", "cancelled", "error"}
@@ -97,7 +98,12 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
 
 
-def targets(connection: Connection, wanted: Iterable[str], ids: dict[str, str]) -> list[Target]:
+def pace_of(connection: Connection, settings: AirbyteSettings) -> Pace:
+    """The limits of a connection's syncs: its file's own, else those of the environment."""
+    return Pace(timeout=connection.timeouts.total or settings.timeout, longest_poll=settings.poll, parallel=settings.parallel)
+
+
+def targets(connection: Connection, wanted: Iterable[str], ids: Mapping[str, str]) -> list[Target]:
     """The connections on the server that bring the wanted streams and no others.
 
     Args:
