@@ -117,7 +117,7 @@ class State:
                 return definition
         made = self._get("definition", definition_id)
         manifest = made["manifest"]
-        streams = [Stream(name=stream["name"], incremental=False) for stream in manifest["streams"]]
+        streams = [Stream(name=stream["name"], incremental="incremental_sync" in stream) for stream in manifest["streams"]]
         return Definition("manifest", str(made["version"]), streams, manifest["spec"]["connection_specification"], definition_id)
 
     # Sources and destinations

@@ -6,7 +6,9 @@ import copy
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -325,6 +327,13 @@ def test_another_version_of_the_connector_on_the_server_is_noted(mesh: Mesh, sho
     )
 
 
+def test_two_applies_at_once_double_nothing(mesh: Mesh, shop: Connection, server: StandIn) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        taken = [len(plan.steps) for plan in pool.map(lambda _: mesh.apply(shop), range(2))]
+    assert sorted(taken) == [0, 6], "one waits for the other"
+    assert {kind: len(found) for kind, found in server.objects.items()} == {"definition": 0, "source": 1, "destination": 1, "connection": 3}
+
+
 def test_tables_that_the_embedded_runner_filled_are_noted_before_the_server_takes_them_over(mesh: Mesh, shop: Connection) -> None:
     with mesh.warehouse.connect_platform() as session:
         session.execute(
@@ -381,7 +390,8 @@ def test_a_low_code_connector_is_made_from_its_manifest_and_follows_it(
 ) -> None:
     folder = mesh.settings.repo / "airbyte" / "manifests"
     folder.mkdir(parents=True)
-    (folder / "ads.yaml").write_text(yaml.safe_dump(MANIFEST))
+    dated = {**MANIFEST, "metadata": {"since": date(2026, 1, 1)}}
+    (folder / "ads.yaml").write_text(yaml.safe_dump(dated))
     content = {
         "connector": {"manifest": "ads"},
         "config": {"key": "${SHOP_API_KEY}"},
@@ -391,6 +401,7 @@ def test_a_low_code_connector_is_made_from_its_manifest_and_follows_it(
     assert [line.removeprefix("create airbyte ") for line in lines[1:]] == [
         "definition mesh ads", "source mesh sales/ads", "destination mesh sales", "connection mesh sales/ads/spend",
     ]  # fmt: skip
+    assert server.named("definition", "mesh ads")["manifest"]["metadata"] == {"since": "2026-01-01"}
     assert server.named("source", "mesh sales/ads")["definitionId"] == server.named("definition", "mesh ads")["id"]
     assert mesh.plan(write(content, "ads")).steps == ()
     (folder / "ads.yaml").write_text(yaml.safe_dump({**MANIFEST, "description": "new"}))

@@ -24,6 +24,7 @@ from platform_core.ingestion.server import (
     UnreachableError,
     apply_server,
     connection_names,
+    pace_of,
     sync_targets,
     targets,
 )
@@ -279,6 +280,12 @@ def test_a_sync_that_takes_too_long_is_cancelled(api: AirbyteApi, server: StandI
     assert "not done after 100 s, and was cancelled" in str(outcome.error)
     assert 100 <= clock.now <= 115
     assert server.jobs[1].status == "cancelled"
+
+
+def test_the_limit_is_the_files_own_or_that_of_the_environment(write: Callable[..., Connection], settings: Settings) -> None:
+    assert settings.airbyte is not None
+    assert pace_of(write({**SHOP_FILE, "timeouts": {"total": 5}}), settings.airbyte).timeout == 5
+    assert pace_of(write(), settings.airbyte).timeout == settings.airbyte.timeout == 20
 
 
 def test_a_sync_of_someone_else_that_takes_too_long_is_left_to_them(api: AirbyteApi, server: StandIn, find: Find, clock: Clock) -> None:

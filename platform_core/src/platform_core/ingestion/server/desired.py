@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from platform_core.contracts import naming
 from platform_core.ingestion.config import ResolvedConfig, Steps
 from platform_core.ingestion.connection import Connection, StreamSelection
@@ -97,7 +99,8 @@ def want_definition(connection: Connection) -> Desired:
     import yaml
 
     assert connection.manifest is not None
-    name, content = definition_name(connection), {"manifest": yaml.safe_load(connection.manifest.content)}
+    manifest = orjson.loads(orjson.dumps(yaml.safe_load(connection.manifest.content)))  # YAML knows dates, JSON does not
+    name, content = definition_name(connection), {"manifest": manifest}
     return Desired("definition", name, "", {"name": name}, content, frozenset(), str(connection.manifest.path))
 
 
