@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -132,7 +134,7 @@ def test_progress_on_a_terminal_and_elsewhere(files: Path) -> None:
     with SyncDisplay(connection, ["purchases"], Console(file=written, force_terminal=True, width=100), clock=lambda: now) as display:
         display.update(progress)
         now += 2
-        Console(file=written, width=100).print(display.table())
+        Console(file=written, width=100).print(display.shown())
     for word in ("sales/shop", "purchases", "1,234", "617", "5.6 MB", "2026-11-20"):
         assert word in written.getvalue(), word
     plain = io.StringIO()
@@ -188,6 +190,15 @@ def test_gc_removes_what_nobody_needs_and_asks_before(mesh: Mesh, home: Path) ->
     assert len(left) == 3 and left[0].startswith("airbyte-source-faker-7.2.1-") and not left[0].endswith("0123456789ab")
     assert [path.name for path in (home / "cache").iterdir()] == ["airbyte-source-faker-7.2.1"]
     assert "nothing to remove" in mesh("connectors", "gc", "--yes").out
+
+
+def test_gc_removes_catalogs_that_would_be_asked_for_again(mesh: Mesh, home: Path) -> None:
+    old, young = (home / "cache/airbyte-source-faker-7.2.1" / f"catalog-{name}.json" for name in ("old", "young"))
+    for path, age in ((old, 90_000), (young, 80_000)):  # they are kept for a day
+        path.write_text("{}")
+        os.utime(path, (time.time() - age,) * 2)
+    assert "5 removed" in mesh("connectors", "gc", "--yes").out
+    assert young.exists() and not old.exists()
 
 
 def test_gc_leaves_an_environment_in_which_a_connector_runs(mesh: Mesh, home: Path) -> None:

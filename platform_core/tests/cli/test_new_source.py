@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -188,3 +190,9 @@ def test_the_real_faker_is_asked_and_its_files_load_untouched(mesh: Mesh, files:
     assert connection.config["count"] == 100 and [stream.name for stream in connection.streams] == ["users"]
     assert said.json()["written"] == ["airbyte/marketing/people.yaml", "domains/marketing/src/marketing/defs/people/defs.yaml"]
     assert "0 problems" in mesh("lint").out
+
+    # The code location of the copy, in a process of its own: this one has imported the repository's.
+    code = "import marketing.definitions as m; print(*[k.to_user_string() for k in m.defs.resolve_asset_graph().get_all_asset_keys()])"
+    environment = {**os.environ, "PYTHONPATH": str(files / "domains/marketing/src")}
+    loaded = subprocess.run([sys.executable, "-c", code], env=environment, cwd=files, capture_output=True, text=True, check=False)
+    assert loaded.returncode == 0 and "marketing/raw/users" in loaded.stdout.split(), loaded.stderr[-2000:]

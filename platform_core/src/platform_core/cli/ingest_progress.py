@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -37,7 +37,7 @@ class SyncDisplay:
         self._first: float | None = None
         self._said = self._began
         # Last, for it asks for the table at once.
-        self._live = Live(console=console, get_renderable=self.table, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._live = Live(console=console, get_renderable=self.shown, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> SyncDisplay:
         if self._live:
@@ -67,18 +67,18 @@ class SyncDisplay:
         rate = self._rate(rows)
         return ", ".join([f"{self._connection.id}: {rows:,} records", f"{rate} rows/s", _size(self._progress.bytes), *cursors])
 
-    def table(self) -> Table:
-        """The progress as a table, a row a stream."""
+    def shown(self) -> Group:
+        """The progress as a heading and a table, a row a stream."""
         seconds = self._clock() - self._began
         doing = _size(self._progress.bytes) if self._first else "starting the connector"
-        title = f"{self._connection.id}  {self._connection.connector_label}  {seconds:.0f} s  {doing}"
-        table = Table(box=None, pad_edge=False, header_style="bold", title=Text(title), title_justify="left")
+        heading = f"{self._connection.id}  {self._connection.connector_label}  {seconds:.0f} s  {doing}"
+        table = Table(box=None, pad_edge=False, header_style="bold")
         for name, justify in (("stream", "left"), ("records", "right"), ("rows/s", "right"), ("cursor", "left")):
             table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
         for name, rows in self._progress.rows.items():
             cursor = self._progress.cursors.get(name) or ""
             table.add_row(Text(name), f"{rows:,}", self._rate(rows), Text(cursor[:_CURSOR_CHARACTERS]))
-        return table
+        return Group(Text(heading, overflow="ellipsis", no_wrap=True), table)
 
     def _rate(self, rows: int) -> str:
         # From the first record on: starting a connector takes seconds, and says nothing about its speed.

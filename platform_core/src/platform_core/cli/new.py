@@ -65,7 +65,7 @@ def source(
         draft.select(stream, check_mode(mode), cursor.split(".") if cursor else (), key or (), ask=ask)
         text = draft.text(description, schedule)
         if ask:
-            out.print(text, markup=False)
+            out.print(text, markup=False, soft_wrap=True)
             if not typer.confirm(f"write this to {relative(session, draft.path)}?", default=True):
                 raise typer.Exit(1)
         written = draft.write(text)

@@ -199,6 +199,7 @@ team:
 """
 
 _CONNECTION = """\
+# yaml-language-server: $schema=../connection.schema.json
 connector:
   package: {connector}
   version: "{version}"

@@ -113,6 +113,8 @@ class ConnectorRun:
         return self
 
     def _start(self) -> None:
+        if self._memory and not Path("/proc/self/statm").is_file():
+            _log.warning("%s: memory_limit has no effect on this machine: only Linux tells what a process holds", self.command)
         if self.command.environment is not None:
             self._stack.enter_context(environment_in_use(self.command.environment))
         folder = self._stack.enter_context(scratch_folder())

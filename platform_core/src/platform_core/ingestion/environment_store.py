@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ class StoredConnector:
     """Something that is kept for a connector.
 
     Attributes:
-        kind: ``environment``, ``cache`` (answers to spec and discover) or ``lock``.
+        kind: ``environment``, ``cache`` (answers to spec and discover), ``old answer`` (one too old to be used again) or ``lock``.
         label: ``<package>-<version>``.
         path: Where.
         bytes: Its size.
@@ -33,7 +34,7 @@ class StoredConnector:
     running: bool
 
 
-def stored_connectors(repo: Path, home: Path, connections: Iterable[Connection]) -> list[StoredConnector]:
+def stored_connectors(repo: Path, home: Path, connections: Collection[Connection]) -> list[StoredConnector]:
     """All that is kept, by label and kind; an environment made from a former lock is needed by nobody."""
     folder, users = connectors_folder(home), _users(connections)
     needed = {
@@ -50,6 +51,7 @@ def stored_connectors(repo: Path, home: Path, connections: Iterable[Connection])
     ]:
         label = path.name.removesuffix(".txt")
         found.append(StoredConnector(kind, label, path, _size(path), labels.get(label, ()), running=False))
+    found += _old_answers(folder / "cache", connections)
     return sorted(found, key=lambda one: (one.label, one.kind, one.path))
 
 
@@ -59,7 +61,7 @@ def remove_stored(home: Path, stored: StoredConnector) -> bool:
     Returns:
         Whether it is gone: one in which a connector runs stays.
     """
-    if stored.kind == "lock":
+    if stored.kind in {"lock", "old answer"}:
         stored.path.unlink(missing_ok=True)
         return True
     with exclusive(home, stored.label), environment_to_remove(stored.path) as free:
@@ -67,6 +69,18 @@ def remove_stored(home: Path, stored: StoredConnector) -> bool:
             (stored.path / COMPLETE).unlink(missing_ok=True)
             shutil.rmtree(stored.path)
         return free
+
+
+def _old_answers(cache: Path, connections: Iterable[Connection]) -> Iterator[StoredConnector]:
+    """Catalogs that every connection of their connector would ask for again."""
+    longest: dict[str, float] = {}
+    for connection in connections:
+        label = connection.connector.label
+        longest[label] = max(longest.get(label, 0), connection.timeouts.discover_cache)
+    for label, seconds in longest.items():
+        for path in (cache / label).glob("catalog-*.json"):
+            if time.time() - path.stat().st_mtime > seconds:
+                yield StoredConnector("old answer", label, path, _size(path), (), running=False)
 
 
 def _users(connections: Iterable[Connection]) -> dict[ConnectorReference, tuple[str, ...]]:
