@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 import yaml
 
+from platform_core.cli.ingest_drop import drop_names
 from platform_core.contracts import did_you_mean
 from platform_core.errors import MeshError
 from platform_core.settings import Settings, SettingsError
@@ -41,6 +42,7 @@ def find_connection(repo: Path, name: str) -> Connection:
         return load_connection(repo / "airbyte" / domain / f"{stem}.yaml")
     if fitting:
         raise ConnectionFileError(f"{name!r} names several connections", remedy=f"name one of: {', '.join(fitting)}")
+    names += drop_names(repo)
     guess = did_you_mean(name, names) or did_you_mean(name, [known.partition("/")[2] for known in names])
     known = f"name one of: {', '.join(names)}" if names else "there is none yet; write one with ./mesh new source"
     raise ConnectionFileError(f"there is no connection {name!r}{guess}", remedy=known)
@@ -49,7 +51,8 @@ def find_connection(repo: Path, name: str) -> Connection:
 def complete_connection(incomplete: str) -> list[str]:
     """For the shell; says nothing where there is nothing to say."""
     with contextlib.suppress(SettingsError):
-        return [name for name in connection_names(Settings.load().repo) if name.startswith(incomplete)]
+        repo = Settings.load().repo
+        return [name for name in [*connection_names(repo), *drop_names(repo)] if name.startswith(incomplete)]
     return []
 
 

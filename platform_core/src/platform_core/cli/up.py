@@ -28,6 +28,7 @@ from platform_core.cli.files import projects
 from platform_core.cli.session import Session, err, out, print_json, relative
 from platform_core.contracts import naming
 from platform_core.errors import MeshError
+from platform_core.orchestration.local_services import local_services
 from platform_core.orchestration.local_stack import LocalStack, wait_for_ui
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, TransformationError, parse_all
@@ -68,6 +69,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
                 err.print("nothing changed since everything was published")
                 return 0
             stack.stop()  # what a killed command left behind
+            cleanup.enter_context(local_services(settings))  # their addresses reach Dagster through this process' environment
             prepared = time.monotonic()
             # Code locations wait for the manifests they need; until then they load everything else.
             parsing = cleanup.enter_context(ThreadPoolExecutor(1)).submit(parse_all, projects(settings), _dbt_environment(session))

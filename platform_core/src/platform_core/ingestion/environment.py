@@ -65,7 +65,7 @@ def environment_folder(reference: ConnectorReference, repo: Path, home: Path) ->
 
 def connectors_folder(home: Path) -> Path:
     """The part of the home that holds environments (``<package>-<version>-<digest>``), ``cache`` and ``locks``."""
-    return home / "connectors"
+    return (home / "connectors").resolve()  # scripts carry the path of their interpreter: one through a link may be gone tomorrow
 
 
 def connection_command(connection: Connection, *, repo: Path, home: Path) -> ConnectorCommand:
