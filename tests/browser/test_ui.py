@@ -16,7 +16,10 @@ from tests.browser.graph_drawing import ARROWS, Drawing
 from tests.conftest import Platform
 
 DOMAINS = {"customer", "inventory", "sales", "marketing"}
-PORTS = ("customer/profiles/profiles", "inventory/items/items", "sales/orders/orders", "marketing/customer_segments/customer_segments")
+PORTS = (
+    *("customer/profiles/profiles", "inventory/items/items", "sales/orders/orders"),
+    *("marketing/customer_segments/customer_segments", "marketing/campaign_performance/campaign_performance"),
+)
 BETWEEN_DOMAINS = {
     ("customer/profiles/profiles", "sales/build/orders"),
     ("customer/profiles/profiles", "sales/build/daily_revenue"),
@@ -24,6 +27,8 @@ BETWEEN_DOMAINS = {
     ("inventory/items/items", "sales/build/daily_revenue"),
     ("customer/profiles/profiles", "marketing/build/customer_orders"),
     ("sales/orders/orders", "marketing/build/customer_orders"),
+    ("customer/profiles/profiles", "marketing/build/campaign_performance"),
+    ("sales/orders/orders", "marketing/build/campaign_performance"),
 }
 
 

@@ -16,7 +16,10 @@ def test_everything_is_published_although_the_first_start_was_killed(published_p
     assert document["ui"] is None
     assert document["seconds"] > 0
     products = {product["id"]: product for product in document["products"]}
-    assert set(products) == {"customer.profiles", "inventory.items", "sales.orders", "marketing.customer_segments"}
+    assert set(products) == {
+        *("customer.profiles", "inventory.items", "sales.orders"),
+        *("marketing.customer_segments", "marketing.campaign_performance"),
+    }
     for product in products.values():
         assert product["version"].count(".") == 2
         for port in product["ports"]:
@@ -29,6 +32,7 @@ def test_everything_is_published_although_the_first_start_was_killed(published_p
     assert tables["customer_profiles.profiles"] == USERS
     assert tables["marketing_customer_segments.customer_segments"] == USERS
     assert set(tables) >= {"sales_orders.orders", "sales_orders.daily_revenue", "inventory_items.items"}
+    assert tables["marketing_campaign_performance.campaign_performance"] == 26
 
 
 def test_no_row_was_lost_or_doubled_by_the_kill(published_platform: Platform) -> None:
@@ -54,7 +58,7 @@ def test_catalog_files_hold_every_product(published_platform: Platform) -> None:
     from platform_core.catalog import check_file
 
     files = sorted((published_platform.home / "catalog").glob("*.json"))
-    assert len(files) == 4, [file.name for file in files]
+    assert len(files) == 5, [file.name for file in files]
     for file in files:
         assert list(check_file(file)) == []
     text = (published_platform.home / "catalog" / next(file.name for file in files if "sales" in file.name)).read_text()

@@ -10,17 +10,21 @@ import typer
 
 from platform_core.cli.connection_names import complete_connection, complete_stream, find_connection, paths_from
 from platform_core.cli.ingest_drop import find_drop, ingest_drop, refuse_options
+from platform_core.cli.replay import complete_sync, show_syncs
+from platform_core.cli.replay import replay as replay_raw
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts import did_you_mean
 from platform_core.errors import MeshError
-from platform_core.orchestration.local_services import use_running_services
 
 if TYPE_CHECKING:
     from platform_core.ingestion import Connection, SyncResult
 
 Name = Annotated[
     str,
-    typer.Argument(help="A connection, airbyte/<domain>/<name>.yaml, or a drop, airbyte/<domain>/drops/<name>.yaml: domain/name.", autocompletion=complete_connection),
+    typer.Argument(
+        help="A connection, airbyte/<domain>/<name>.yaml, or a drop, airbyte/<domain>/drops/<name>.yaml: domain/name.",
+        autocompletion=complete_connection,
+    ),
 ]
 
 
@@ -38,6 +42,15 @@ def ingest(
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only ask the connector whether it reaches its source.")] = False,
     discover: Annotated[bool, typer.Option("--discover", help="Only show the streams that the source offers.")] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            help="Rebuild raw tables from the raw copies in the lake, without the source: a sync id, latest, or all.",
+            metavar="SYNC",
+            autocompletion=complete_sync,
+        ),
+    ] = None,
+    syncs: Annotated[bool, typer.Option("--syncs", help="Only list the syncs that can be replayed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a connection, or load dropped files, now, outside Dagster too; a running platform sees the new data and goes on from it.
@@ -50,16 +63,38 @@ def ingest(
 
       ./mesh ingest sales/shop --discover
 
+      ./mesh ingest sales/shop --replay all
+
       ./mesh ingest marketing/budgets
     """
+    from platform_core.orchestration.local_services import use_running_services
+
     session = Session.open()
     use_running_services(session.settings, os.environ)
     with paths_from(session.settings.repo):
         drop = find_drop(session.settings.repo, connection)
         if drop is not None:
-            refuse_options(drop, {"--stream": stream, "--accept-changes": accept_changes, "--check": check, "--discover": discover})
+            refuse_options(
+                drop,
+                {
+                    "--stream": stream,
+                    "--accept-changes": accept_changes,
+                    "--check": check,
+                    "--discover": discover,
+                    "--replay": replay,
+                    "--syncs": syncs,
+                },
+            )
             raise typer.Exit(ingest_drop(session, drop, full_refresh=full_refresh, as_json=as_json))
         loaded = find_connection(session.settings.repo, connection)
+        if replay is not None or syncs:
+            if check or discover or full_refresh or accept_changes or (syncs and (replay or stream)):
+                raise typer.BadParameter("--replay goes with --stream only, --syncs with nothing")
+            if replay is None:
+                show_syncs(session, loaded, as_json)
+            else:
+                replay_raw(session, loaded, replay, stream, as_json)
+            return
         _refuse_nonsense(loaded, stream, asks=check + discover, changes=full_refresh or accept_changes)
         if check:
             _check(session, loaded, as_json)
