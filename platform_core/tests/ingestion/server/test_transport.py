@@ -136,6 +136,12 @@ def test_a_server_that_never_answers_is_not_waited_for(airbyte: AirbyteSettings,
         AirbyteApi(airbyte, Transport(airbyte, patience=quick, sleep=lambda _: None)).observe("source")
 
 
+def test_a_write_may_take_as_long_as_the_server_needs_to_run_a_connector(airbyte: AirbyteSettings, server: StandIn) -> None:
+    server.misbehave("createSource", Misbehaviour(seconds=0.3))
+    _source(AirbyteApi(airbyte, Transport(airbyte, patience=Patience(timeout=0.1, slow_timeout=5.0))), server, "slow")
+    assert len(server.objects["source"]) == 1
+
+
 def test_all_pages_are_read_from_the_server_that_was_asked(api: AirbyteApi, server: StandIn) -> None:
     """``next`` names a host that nobody can reach: only its query is followed."""
     for number in range(205):
