@@ -16,6 +16,7 @@ from rich.console import Console
 
 from platform_core.cli.connection_names import complete_connection, complete_stream
 from platform_core.cli.ingest_progress import SyncDisplay
+from platform_core.cli.replay import complete_sync
 from platform_core.ingestion import Progress, load_connection
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun
 
@@ -67,6 +68,26 @@ def test_a_sync_in_words_and_in_json(mesh: Mesh, shop: Any) -> None:
     shop(9)
     assert mesh("ingest", "sales/shop", "--full-refresh").code == 0
     assert mesh("query", "--json", "select id from sales_raw.purchases").json()["rows"] == [[9]]
+
+
+def test_raw_tables_come_back_from_the_raw_copies(mesh: Mesh, shop: Any) -> None:
+    assert mesh("ingest", "sales/shop", "--syncs").out == "sales/shop has no raw copy yet\n"
+    said = mesh("ingest", "sales/shop", "--replay", "all")
+    assert said.code == 1 and "sales/shop: has no raw copy" in said.err and "remedy: " in said.err
+    for ids in ((1, 2), (2, 3)):
+        shop(*ids)
+        assert mesh("ingest", "sales/shop").code == 0
+    listed = mesh("ingest", "sales/shop", "--syncs", "--json").json()["syncs"]
+    assert [(sync["status"], sync["rows"]) for sync in listed] == [("succeeded", 2)] * 2
+    assert listed[0]["sync"] in mesh("ingest", "sales/shop", "--syncs").out
+    newest = SimpleNamespace(params={"connection": "sales/shop"})
+    assert complete_sync(newest, "") == ["latest", "all", *(sync["sync"] for sync in listed)]
+    shop(9)  # what the source would send now is not asked for
+    said = mesh("ingest", "sales/shop", "--replay", "all")
+    assert said.code == 0 and "sales_raw.purchases: 4 rows" in said.out and "2 syncs replayed, the source was not asked" in said.out
+    assert mesh("ingest", "sales/shop", "--replay", "latest", "--json").json()["rows"] == {"purchases": 2}
+    assert mesh("query", "--json", "select id from sales_raw.purchases order by 1").json()["rows"] == [[1], [2], [3]]
+    assert mesh("ingest", "sales/shop", "--replay", "all", "--full-refresh").code == 2
 
 
 def test_check_and_discover_load_nothing(mesh: Mesh, shop: Any) -> None:

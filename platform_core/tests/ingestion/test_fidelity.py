@@ -34,6 +34,8 @@ CASES = [
     ("true as text", TEXT, "true", "true", None),
     ("unicode line separators", TEXT, '"a\u2028b\u0085c"', "a\u2028b\u0085c", None),
     ("vertical tab and escape", TEXT, r'"a\u000b\u001bb"', "a\x0b\x1bb", None),
+    ("more leading zeros than digits", TEXT, '"0000000000000000000000007"', "0000000000000000000000007", None),
+    ("null in an integer", INTEGER, "null", None, None),
     ("beyond doubles", INTEGER, "9007199254740993", 9007199254740993, None),
     ("largest bigint", INTEGER, "9223372036854775807", 2**63 - 1, None),
     ("smallest bigint", INTEGER, "-9223372036854775808", -(2**63), None),
@@ -45,6 +47,8 @@ CASES = [
     ("true in an integer", INTEGER, "true", None, NULLED),
     ("many decimals", NUMBER, "0.123456789012345678901234567890", Decimal("0.123456789012345678901234567890"), None),
     ("a large decimal", NUMBER, "12345678901234567890.12345678901234567890", Decimal("12345678901234567890.12345678901234567890"), None),
+    ("a hundred decimals", NUMBER, "0." + "123456789" * 12, Decimal("0." + "123456789" * 12), None),
+    ("negative, trailing zeros", NUMBER, "-10.5000", Decimal("-10.5000"), None),
     ("cents", NUMBER, "19.99", Decimal("19.99"), None),
     ("exponent", NUMBER, "1.5e-7", Decimal("0.00000015"), None),
     ("beyond doubles as an exponent", NUMBER, "1e400", Decimal(10) ** 400, None),
@@ -62,6 +66,7 @@ CASES = [
     ("a time in a date", DATE, '"2024-02-29T10:00:00"', None, NULLED),
     ("zone", INSTANT, '"2024-06-01T12:00:00+02:00"', dt.datetime(2024, 6, 1, 10, tzinfo=UTC), None),
     ("Z and microseconds", INSTANT, '"2024-06-01T12:00:00.123456Z"', dt.datetime(2024, 6, 1, 12, 0, 0, 123456, tzinfo=UTC), None),
+    ("a zone of half an hour", INSTANT, '"2024-06-01T12:00:00-03:30"', dt.datetime(2024, 6, 1, 15, 30, tzinfo=UTC), None),
     ("no zone is UTC", INSTANT, '"2024-06-01T12:00:00"', dt.datetime(2024, 6, 1, 12, tzinfo=UTC), None),
     ("a space for the T", INSTANT, '"2024-06-01 12:00:00+00"', dt.datetime(2024, 6, 1, 12, tzinfo=UTC), None),
     ("a date alone", INSTANT, '"2024-06-01"', dt.datetime(2024, 6, 1, tzinfo=UTC), None),
@@ -72,6 +77,8 @@ CASES = [
     ("empty instant", INSTANT, '""', None, NULLED),
     ("nested", OBJECT, '{"b":[1,{"c":null}],"a":"x"}', {"b": [1, {"c": None}], "a": "x"}, None),
     ("nested NUL", OBJECT, r'{"k\u0000":"a\u0000"}', {"k": "a"}, CLEANED),
+    ("nested integer beyond 64 bits", OBJECT, '{"n":[12345678901234567890123]}', {"n": [12345678901234567890123]}, None),
+    ("nested empty and null", OBJECT, '{"a":"","b":null,"c":{},"😀":"\\u0007"}', {"a": "", "b": None, "c": {}, "😀": "\x07"}, None),
     ("array", {"type": "array"}, "[]", [], None),
     ("a union's text", UNION, '"007"', "007", None),
     ("a union's number", UNION, "7", 7, None),
@@ -135,6 +142,8 @@ NAMES = [
     "",
     "tab\there",
     "{brace}",
+    "nul\u0000",
+    "👩‍👩‍👧" * 4,
 ]
 
 
@@ -152,7 +161,11 @@ def test_names_that_postgres_finds_hard(make_source):
     assert names[:6] == NAMES[:6]
     table = result.table.removeprefix("sales_raw.").replace('"', '""')
     columns = ", ".join('"' + name.replace('"', '""').replace("%", "%%") + '"' for name in names)
-    assert source.query(f'SELECT {columns} FROM sales_raw."{table}" WHERE %s = 1', 1) == [tuple(f"value of {name}" for name in NAMES)]
+    assert source.query(f'SELECT {columns} FROM sales_raw."{table}" WHERE %s = 1', 1) == [
+        tuple(f"value of {name}".replace("\x00", "") for name in NAMES)
+    ]
+    changes = source.query(f"SELECT _airbyte_meta->'changes' FROM sales_raw.\"{table}\" WHERE %s = 1", 1)
+    assert changes == [([{"field": "nul", "change": CLEANED, "reason": "DESTINATION_SERIALIZATION_ERROR"}],)]
 
 
 def test_a_stream_without_declared_fields_keeps_its_records_whole(make_source):

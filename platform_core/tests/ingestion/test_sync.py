@@ -238,7 +238,7 @@ def test_protocol_noise_is_no_obstacle(make_source):
         record("unasked", {"id": 1}),
         *rows(1),
         record("orders", {"id": 2, "text": None, "surprise": True}, namespace=None, unknown=1),
-        {"long": {"stream": "orders", "bytes": 20_000_000}},
+        {"long": {"stream": "orders", "bytes": 50_000_000}},
         state("orders", {"id": 2}, 3),
         *complete("orders"),
         {"text": '{"type": "LOG", "log": {"level": "INFO", "message": "without an end of line"}}'},
@@ -246,8 +246,40 @@ def test_protocol_noise_is_no_obstacle(make_source):
     result = source.sync()
     assert result.streams["orders"].rows == 3
     assert result.streams["orders"].undeclared == ("surprise",)
-    assert source.query("SELECT max(length(text)) FROM sales_raw.orders") == [(20_000_000,)]
+    assert source.query("SELECT max(length(text)) FROM sales_raw.orders") == [(50_000_000,)]
     assert "token" not in zstandard.ZstdDecompressor().stream_reader(io.BytesIO(Path(result.raw_object).read_bytes())).read().decode()
+
+
+def test_a_message_may_come_in_pieces_that_end_inside_a_character(make_source):
+    line = json.dumps(
+        {"type": "RECORD", "record": {"stream": "orders", "data": {"id": 1, "text": "Zoë 😀"}, "emitted_at": 1}}, ensure_ascii=False
+    )
+    content = line.encode()
+    cut = content.index("😀".encode()) + 2
+    pieces = [{"hex": content[:cut].hex()}, {"wait": 0.05}, {"hex": content[cut:-5].hex()}, {"wait": 0.05}, {"hex": content[-5:].hex()}]
+    source = make_source({"orders": "incremental_append"}, ORDERS, script=[*pieces, {"text": "\n"}, *complete("orders")])
+    source.sync()
+    assert source.query("SELECT text FROM sales_raw.orders") == [("Zoë 😀",)]
+
+
+def test_the_connectors_log_keeps_its_levels_and_hides_its_secrets(make_source, monkeypatch, caplog):
+    monkeypatch.setenv("SHOP_KEY", "s3cret-value")
+    spec = {"type": "object", "properties": {"api_key": {"type": "string", "airbyte_secret": True}}}
+    source = make_source({"orders": "incremental_append"}, ORDERS, more={"spec": spec})
+    source.file = """
+connector: {package: source-fake, version: 1.0.0}
+config: {api_key: "${SHOP_KEY}"}
+streams:
+  - {name: orders, sync_mode: incremental_append}
+"""
+    levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NEW"]
+    source.script = [{"send": {"type": "LOG", "log": {"level": level, "message": f"{level} of s3cret-value"}}} for level in levels]
+    source.script += complete("orders")
+    with caplog.at_level(1, logger="platform_core.ingestion.connector"):
+        source.sync()
+    said = [(record.levelno, record.getMessage()) for record in caplog.records if " of " in record.getMessage()]
+    numbers = [5, 10, 20, 30, 40, 50, 20]
+    assert said == [(number, f"source-fake: {level} of ***") for number, level in zip(numbers, levels, strict=True)]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def bench_ingest(repeat: int, *, users: int, peers: bool) -> dict[str, Any]:
     """Measures all contestants in one call.
 
     Args:
-        repeat: Runs of each; PyAirbyte, which takes minutes, and the larger volume run once.
+        repeat: Runs of each; what takes minutes (PyAirbyte, dlt without Arrow, the larger volume) runs once.
         users: Size of the recording.
         peers: Whether dlt and PyAirbyte take part.
 
@@ -77,7 +77,9 @@ class _Bench:
             names = {"dlt": f"dlt {_version(dlt, 'dlt')}", "airbyte": f"PyAirbyte {_version(airbyte, 'airbyte')}"}
             for how in ("append", "merge"):
                 what = f"{names['dlt']}, Arrow to Parquet, {how}"
-                self._contest(f"dlt {how}", what, lambda how=how: self._dlt(dlt, how), f"dlt_{how}")
+                self._contest(f"dlt {how}", what, lambda how=how: self._dlt(dlt, "arrow", how), f"dlt_{how}")
+            what = f"{names['dlt']}, dictionaries to CSV, merge (one run)"
+            self._contest("dlt merge of dictionaries", what, lambda: self._dlt(dlt, "dicts", "merge"), "dlt_merge", runs=1)
             what = f"{names['airbyte']}, Postgres cache (one run)"
             self._contest("pyairbyte", what, lambda: self._pyairbyte(airbyte), "pyairbyte", runs=1)
         return {"bench": "ingest", "machine": machine(), "results": list(self._results.values()), "ratios": self._ratios()}
@@ -167,7 +169,7 @@ class _Bench:
         psql = str(binaries.locate().folder / "psql")
         return self._measure([psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(script)])
 
-    def _dlt(self, python: Path, how: str) -> Measured:
+    def _dlt(self, python: Path, form: str, how: str) -> Measured:
         work = self._folder / "dlt"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
@@ -179,7 +181,7 @@ class _Bench:
         }
         script = Path(bench_peers.__file__).with_name("dlt_postgres.py")
         given = [str(self._recorded.folder / name) for name in ("messages.jsonl", "catalog.jsonl")]
-        return self._measure([str(python), str(script), *given, how, f"dlt_{how}"], more)
+        return self._measure([str(python), str(script), *given, form, how, f"dlt_{how}"], more)
 
     def _pyairbyte(self, python: Path) -> Measured:
         work = self._folder / "pyairbyte"
@@ -229,7 +231,8 @@ class _Bench:
             "append: wall time of psql \\copy": results["append"]["wall_s"] / results["copy"]["wall_s"],
             "append: CPU of psql \\copy": cpu("append") / cpu("copy"),
         }
-        for key, ours in (("dlt append", "append"), ("dlt merge", "dedup"), ("pyairbyte", "dedup")):
+        contests = (("dlt append", "append"), ("dlt merge", "dedup"), ("dlt merge of dictionaries", "dedup"), ("pyairbyte", "dedup"))
+        for key, ours in contests:
             if key in results:
                 ratios[f"{key}: CPU of our {ours}"] = cpu(key) / cpu(ours)
                 ratios[f"{key}: wall time of our {ours}"] = results[key]["wall_s"] / results[ours]["wall_s"]

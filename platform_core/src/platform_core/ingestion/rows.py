@@ -17,7 +17,7 @@ import orjson
 
 from platform_core.ingestion.protocol import Json, dump_json
 from platform_core.ingestion.types import WHOLE_RECORD, Column, Kind
-from platform_core.ingestion.values import NULLED, is_overflow, to_text
+from platform_core.ingestion.values import NULLED, clean_json, is_overflow, to_text
 
 NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -164,7 +164,7 @@ class RowEncoder:
             if change:
                 noted.append({"field": column.field, "change": change[0], "reason": change[1]})
             cells.append(NULL if text is None else text.translate(_ESCAPES))
-        meta = dump_json({"sync_id": self._sync_id, "changes": noted}).replace("\x00", "") if noted else self._clean_meta
+        meta = dump_json(clean_json({"sync_id": self._sync_id, "changes": noted})) if noted else self._clean_meta
         head = (self.raw_id(sequence), self._instant(emitted_at), meta.translate(_ESCAPES), str(self.generation))
         return "\t".join((*head, *cells))
 

@@ -38,7 +38,7 @@ def to_text(kind: Kind, value: Any) -> tuple[str | None, Change | None]:
     if value is None:
         return None, None
     if kind is Kind.JSONB:
-        clean = _clean_nested(value)
+        clean = clean_json(value)
         return dump_json(clean), (CLEANED if _differs(clean, value) else None)
     if isinstance(value, str):
         clean = clean_text(value)
@@ -48,7 +48,7 @@ def to_text(kind: Kind, value: Any) -> tuple[str | None, Change | None]:
         text = _FROM_TEXT[kind](clean)
         return text, (NULLED if text is None else change)
     if kind is Kind.TEXT:
-        clean = _clean_nested(value)
+        clean = clean_json(value)
         return dump_json(clean), (CLEANED if _differs(clean, value) else None)
     text = _from_scalar(kind, value)
     return text, (NULLED if text is None else None)
@@ -72,13 +72,14 @@ def is_instant(text: str) -> bool:
     return True
 
 
-def _clean_nested(value: Any) -> Any:
+def clean_json(value: Any) -> Any:
+    """A parsed JSON value without what Postgres' jsonb cannot hold, in keys and values."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
-        return {clean_text(str(key)): _clean_nested(item) for key, item in value.items()}
+        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_clean_nested(item) for item in value]
+        return [clean_json(item) for item in value]
     return value
 
 

@@ -27,7 +27,7 @@ from platform_core.ingestion.tables import (
     widen_column,
 )
 from platform_core.ingestion.types import META_COLUMNS, Column, Kind
-from platform_core.ingestion.values import NULLED
+from platform_core.ingestion.values import NULLED, clean_text
 
 _COPY_LINES = 4096
 
@@ -287,7 +287,7 @@ class StreamWriter:
             row = self._session.execute("SELECT pg_input_is_valid(%s, %s)", (unescape(cell), kind.value)).fetchone()
             if row and not row[0]:
                 body[index] = NULL
-                changes.append({"field": column.field, "change": NULLED[0], "reason": NULLED[1]})
+                changes.append({"field": clean_text(column.field), "change": NULLED[0], "reason": NULLED[1]})
         if not changes:
             raise LoadError(
                 f"a row of {self.task.name} cannot be stored: {str(error).splitlines()[0]}",

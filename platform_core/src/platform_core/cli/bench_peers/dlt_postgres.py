@@ -1,6 +1,8 @@
-"""One run of dlt for ``mesh bench ingest``, in dlt's own environment: Arrow tables, Parquet files, then ADBC into Postgres.
+"""One run of dlt for ``mesh bench ingest``, in dlt's own environment.
 
-Usage: dlt_postgres.py MESSAGES CATALOG (append | merge) SCHEMA; the database's URL is in DESTINATION__POSTGRES__CREDENTIALS.
+Its fastest path, Arrow tables to Parquet files to ADBC, or its usual one, dictionaries whose types it infers and keeps, to CSV.
+
+Usage: dlt_postgres.py MESSAGES CATALOG (arrow | dicts) (append | merge) SCHEMA; the database's URL is in DESTINATION__POSTGRES__CREDENTIALS.
 """
 
 # Runs in an environment of its own, whose packages pyright does not see here.
@@ -32,6 +34,19 @@ def table(rows, instants):
     return made
 
 
+def records(path):
+    with Path(path).open("rb") as file:
+        for line in file:
+            message = orjson.loads(line)
+            if message["type"] == "RECORD":
+                yield message["record"]["stream"], message["record"]["data"]
+
+
+def rows(path):
+    for name, data in records(path):
+        yield dlt.mark.with_table_name(data, name)
+
+
 def tables(path, catalog):
     streams = orjson.loads(Path(catalog).read_bytes())["catalog"]["streams"]
     instants = {
@@ -39,27 +54,25 @@ def tables(path, catalog):
         for stream in streams
     }
     waiting = {}
-    with Path(path).open("rb") as file:
-        for line in file:
-            message = orjson.loads(line)
-            if message["type"] != "RECORD":
-                continue
-            record = message["record"]
-            rows = waiting.setdefault(record["stream"], [])
-            rows.append(record["data"])
-            if len(rows) == ROWS:
-                yield dlt.mark.with_table_name(table(waiting.pop(record["stream"]), instants[record["stream"]]), record["stream"])
-    for name, rows in waiting.items():
-        yield dlt.mark.with_table_name(table(rows, instants[name]), name)
+    for name, data in records(path):
+        found = waiting.setdefault(name, [])
+        found.append(data)
+        if len(found) == ROWS:
+            yield dlt.mark.with_table_name(table(waiting.pop(name), instants[name]), name)
+    for name, found in waiting.items():
+        yield dlt.mark.with_table_name(table(found, instants[name]), name)
 
 
 def main():
-    path, catalog, disposition, schema = sys.argv[1:]
+    path, catalog, form, disposition, schema = sys.argv[1:]
     resource = dlt.resource(
-        tables(path, catalog), name="recorded", write_disposition=disposition, primary_key="id" if disposition == "merge" else None
+        tables(path, catalog) if form == "arrow" else rows(path),
+        name="recorded",
+        write_disposition=disposition,
+        primary_key="id" if disposition == "merge" else None,
     )
     pipeline = dlt.pipeline("bench", destination="postgres", dataset_name=schema)
-    pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
+    pipeline.run(resource, loader_file_format="parquet" if form == "arrow" else "csv").raise_on_failed_jobs()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+"""``ingest --replay`` and ``--syncs``: raw tables from raw copies, and which there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from platform_core.cli.session import Session, err, out, print_json
+
+if TYPE_CHECKING:
+    from platform_core.ingestion import Connection, ReplayProgress
+
+WORDS = ("latest", "all")
+
+
+def complete_sync(context: typer.Context, incomplete: str) -> list[str]:
+    """``latest``, ``all`` and the ids of the connection's syncs, for the shell."""
+    from platform_core.cli.connection_names import find_connection
+    from platform_core.errors import MeshError
+    from platform_core.ingestion import replayable_syncs
+    from platform_core.settings import Settings
+
+    try:
+        settings = Settings.load()
+        found = replayable_syncs(find_connection(settings.repo, str(context.params.get("connection"))), settings)
+    except MeshError:
+        found = []
+    return [name for name in (*WORDS, *(manifest.sync_id for manifest in reversed(found))) if name.startswith(incomplete)]
+
+
+def show_syncs(session: Session, connection: Connection, as_json: bool) -> None:
+    """Prints the syncs that left a raw copy, newest first."""
+    from platform_core.ingestion import replayable_syncs
+
+    with err.status(f"reading the manifests of {connection.id}"):
+        found = replayable_syncs(connection, session.settings)[::-1]
+    if as_json:
+        syncs = [
+            {
+                "sync": manifest.sync_id,
+                "started_at": manifest.started_at.isoformat(),
+                "status": manifest.status,
+                "rows": manifest.rows,
+                "compressed_bytes": manifest.compressed_bytes,
+            }
+            for manifest in found
+        ]
+        print_json({"connection": connection.id, "syncs": syncs})
+        return
+    if not found:
+        out.print(f"{connection.id} has no raw copy yet", markup=False)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("sync", "started (UTC)", "status", "rows committed", "MB"):
+        table.add_column(title)
+    for manifest in found:
+        size = f"{manifest.compressed_bytes / 1e6:.1f}"
+        started = f"{manifest.started_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(Text(manifest.sync_id), started, manifest.status, f"{manifest.rows:,}", size)
+    out.print(table)
+
+
+def replay(session: Session, connection: Connection, which: str, streams: list[str] | None, as_json: bool) -> None:
+    """Loads raw copies again and prints what came of it."""
+    from platform_core.ingestion import run_replay
+
+    with err.status(f"checking the raw copies of {connection.id}") as status:
+
+        def show(progress: ReplayProgress) -> None:
+            rows = sum(progress.rows.values())
+            status.update(f"replaying {progress.sync_id} ({progress.number} of {progress.syncs}): {rows:,} rows, {progress.seconds:.0f} s")
+
+        result = run_replay(
+            connection, which, warehouse=session.warehouse, settings=session.settings, streams=streams or None, on_progress=show
+        )
+    if as_json:
+        print_json({"connection": connection.id, "syncs": result.syncs, "rows": result.rows, "seconds": round(result.seconds, 2)})
+        return
+    for name, rows in result.rows.items():
+        out.print(f"{result.tables[name]}: {rows:,} rows", markup=False)
+    count = len(result.syncs)
+    out.print(f"{result.seconds:.1f} s; {count} sync{'s' if count != 1 else ''} replayed, the source was not asked", soft_wrap=True)
