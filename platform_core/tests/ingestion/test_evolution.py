@@ -137,6 +137,20 @@ def test_another_primary_key(make_source):
     assert rows == [(1, "north"), (1, "south"), (2, "north")] and result.schema_changes == ("primary key id became id, region",)
 
 
+def test_a_key_that_the_loaded_rows_lack_does_not_make_them_one(make_source):
+    fields = {"id": {"type": "integer"}}
+    source = make_source({"orders": "incremental_deduped"}, [stream("orders", fields)])
+    source.script = [record("orders", {"id": 1}), record("orders", {"id": 2}), *complete("orders")]
+    source.sync()
+    source.catalog = [stream("orders", {**fields, "uuid": {"type": "string"}}, source_defined_primary_key=[["uuid"]])]
+    source.script = [record("orders", {"id": 1, "uuid": "a"}), record("orders", {"id": 2, "uuid": "b"}), *complete("orders")]
+    with pytest.raises(LoadError, match=r"is now uuid, but the rows that are there have no uuid: by it they would all be one"):
+        source.sync()
+    assert source.query("SELECT id FROM sales_raw.orders ORDER BY id") == [(1,), (2,)]
+    source.sync(full_refresh=True)
+    assert source.query("SELECT id, uuid FROM sales_raw.orders ORDER BY id") == [(1, "a"), (2, "b")]
+
+
 def test_a_sync_that_fails_changes_no_shape(changed):
     source = changed("propagate")
     good, source.script = source.script, [record("orders", {"id": 2, "a": 5.25, "new": True}), {"die": 9}]

@@ -31,7 +31,7 @@ def shop(database: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Settings, "load", lambda: settings)
     monkeypatch.setattr(Warehouse, "from_settings", lambda _: database)
 
-    def run(instance: dg.DagsterInstance, fields: dict[str, str], policy: str) -> dg.ExecuteInProcessResult:
+    def run(instance: dg.DagsterInstance, fields: dict[str, str], policy: str, **options: bool) -> dg.ExecuteInProcessResult:
         properties = {name: {"type": kind} for name, kind in fields.items()}
         offered = {"name": "orders", "json_schema": {"properties": properties}, "supported_sync_modes": ["full_refresh"]}
         done = {"stream_descriptor": {"name": "orders"}, "status": "COMPLETE"}
@@ -44,7 +44,8 @@ def shop(database: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         connector = {"package": "source-fake", "version": "1.0.0"}
         document = {"connector": connector, "streams": streams, "schema_changes": policy, "timeouts": {"discover_cache": 0}}
         file.write_text(json.dumps(document))
-        return dg.materialize([ingestion_assets(load_connection(file))], instance=instance, raise_on_error=False)
+        config = {"ops": {"sales_ingest_shop": {"config": options}}} if options else None
+        return dg.materialize([ingestion_assets(load_connection(file))], instance=instance, run_config=config, raise_on_error=False)
 
     return run
 
@@ -74,7 +75,7 @@ def test_rows_columns_and_changes_of_a_stream_reach_dagster(shop):
         waiting = ("The source's schema changed: waiting for somebody's word.", "- `+ new text`\n- `- old text`")
         assert observed(instance) == [waiting] and len(instance.fetch_materializations(KEY, limit=9).records) == 1
 
-        assert shop(instance, {"id": "integer", "new": "string"}, "propagate").success
+        assert shop(instance, {"id": "integer", "new": "string"}, "pause", accept_changes=True).success
         taken = "- `new column new text`\n- `column old is no longer in the source, new rows have NULL`"
         assert observed(instance) == [waiting, ("The source's schema changed: taken into the table.", taken)]
         last = instance.fetch_materializations(KEY, limit=1).records[0].asset_materialization.metadata

@@ -143,13 +143,13 @@ def fit_to_spec(connection: Connection, config: ResolvedConfig, spec: Mapping[st
 
 
 def _schema_at(spec: Mapping[str, Any], steps: Steps) -> Mapping[str, Any]:
-    schema: Any = spec
-    for step in steps:
-        inner = schema.get("items") if isinstance(step, int) else (schema.get("properties") or {}).get(step)
-        if not isinstance(inner, Mapping):
-            return {}
-        schema = inner
-    return schema
+    if not steps:
+        return spec
+    inner = spec.get("items") if isinstance(steps[0], int) else (spec.get("properties") or {}).get(steps[0])
+    if isinstance(inner, Mapping):
+        return _schema_at(inner, steps[1:])
+    shapes = (_schema_at(shape, steps) for shape in (*(spec.get("oneOf") or ()), *(spec.get("anyOf") or ())))
+    return next((found for found in shapes if found), {})
 
 
 def _typed(connection: Connection, steps: Steps, variable: str, text: str, schema: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ sync) there is nothing to compare with.
 | new column | added | stops | left out; its values are in the raw copy |
 | removed column | stays, new rows have NULL | stops | the same as propagate |
 | another type | widened to hold both | stops | stays; a value that does not fit is NULL, and ``_airbyte_meta.changes`` says so |
-| another primary key | a new unique index, rows that become equal are reduced to the newest | stops | the former key stays |
+| another primary key | a new unique index, rows that become equal are reduced to the newest; refused when they lack it | stops | stays |
 """
 
 from __future__ import annotations
@@ -57,11 +57,14 @@ def settle(task: StreamTask, known: Shape | None, policy: SchemaPolicy) -> Strea
     """The stream as it is loaded under a policy: ``propagate`` takes the new shape, ``ignore`` keeps the known one.
 
     Raises:
-        LoadError: The former key cannot be kept, because the source no longer sends it.
+        LoadError: The former key cannot be kept, because the source no longer sends it; or the new key cannot be taken, because
+            the rows of the table lack it.
     """
     if known is None:
         return replace(task, shape=_shape(task, {}))
     changes = compare(known, task)
+    if policy == "propagate":
+        _refuse_lost_key(task, changes)
     if policy != "ignore":
         return replace(task, shape=_shape(task, known.columns), changes=changes)
     columns = tuple(
@@ -77,6 +80,18 @@ def settle(task: StreamTask, known: Shape | None, policy: SchemaPolicy) -> Strea
         )
     shape = {"columns": known.columns, "primary_key": list(key) if task.deduplicate else []}
     return replace(task, columns=columns, primary_key=key, fixed=True, shape=shape, changes=changes)
+
+
+def _refuse_lost_key(task: StreamTask, changes: Sequence[SchemaChange]) -> None:
+    added = {change.field for change in changes if change.kind == "new column"}
+    lacking = [field for field in task.primary_key if field in added]
+    if lacking and not task.replace and any(change.kind == "other primary key" for change in changes):
+        raise LoadError(
+            f"the primary key of {task.name!r} is now {', '.join(task.primary_key)}, but the rows that are there have no {', '.join(lacking)}:"
+            " by it they would all be one",
+            where=task.table,
+            remedy=f"read it anew with --full-refresh --stream {task.name}, or keep the former key with schema_changes: ignore",
+        )
 
 
 def settle_all(session: Session, connection: Connection, tasks: Sequence[StreamTask], *, accept: bool) -> list[StreamTask]:
@@ -108,7 +123,7 @@ def paused(connection: Connection, changed: Mapping[str, Sequence[SchemaChange]]
     return SchemaChangeError(
         "\n".join(["the source changed, and schema_changes is pause: nothing was loaded", *lines]),
         where=str(connection.at("streams", index, "name")),
-        remedy=f"accept it with ./mesh ingest {connection.id} --accept-changes, or set schema_changes: propagate (or ignore)",
+        remedy=f"accept it with ./mesh ingest {connection.id} --accept-changes, or in Dagster's launchpad, or set schema_changes: propagate (or ignore)",
     ).about({name: tuple(map(str, changes)) for name, changes in changed.items()})
 
 

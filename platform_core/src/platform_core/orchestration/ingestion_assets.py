@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster import AssetExecutionContext
+from pydantic import Field
 
 from platform_core.contracts import naming
 from platform_core.orchestration.asset_names import asset_key
@@ -14,6 +15,13 @@ from platform_core.settings import Settings
 
 if TYPE_CHECKING:
     from platform_core.ingestion import Connection, SyncResult
+
+
+class IngestOptions(dg.Config):
+    """Options of one run, for the launchpad; what runs by itself has none."""
+
+    full_refresh: bool = Field(default=False, description="Forget the state, read everything again and replace the tables.")
+    accept_changes: bool = Field(default=False, description="Take what changed in the source's schema, where the connection pauses for it.")
 
 
 def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
@@ -40,14 +48,21 @@ def ingestion_assets(connection: "Connection") -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name=f"{connection.domain}_ingest_{connection.name}", specs=specs, can_subset=True)
-    def ingest(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+    def ingest(context: AssetExecutionContext, config: IngestOptions) -> Iterator[dg.MaterializeResult[Any]]:
         from platform_core.ingestion import SchemaChangeError, run_sync
         from platform_core.warehouse import Warehouse
 
         settings = Settings.load()
         wanted = [name for name, key in keys.items() if key in context.selected_asset_keys]
         try:
-            result = run_sync(connection, warehouse=Warehouse.from_settings(settings), settings=settings, streams=wanted)
+            result = run_sync(
+                connection,
+                warehouse=Warehouse.from_settings(settings),
+                settings=settings,
+                streams=wanted,
+                full_refresh=config.full_refresh,
+                accept_changes=config.accept_changes,
+            )
         except SchemaChangeError as error:
             for name, changes in error.changes.items():
                 context.log_event(_observation(keys[name], "waiting for somebody's word", changes))

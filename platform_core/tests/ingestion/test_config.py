@@ -1,0 +1,55 @@
+"""Configuration at run time: values from the environment get the type that the connector's spec asks for, wherever they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from platform_core.ingestion import ConfigurationError, Connection, load_connection
+from platform_core.ingestion.config import fit_to_spec, resolve_config
+
+SPEC = {
+    "type": "object",
+    "properties": {
+        "ports": {"type": "array", "items": {"type": "integer"}},
+        "login": {
+            "oneOf": [
+                {"properties": {"kind": {"const": "key"}, "key": {"type": "string"}}, "required": ["key"]},
+                {
+                    "properties": {"kind": {"const": "user"}, "port": {"type": "integer"}, "tls": {"type": ["null", "boolean"]}},
+                    "required": ["port"],
+                },
+            ]
+        },
+    },
+}
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Connection:
+    path = tmp_path / "airbyte" / "sales" / "shop.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "connector: {package: source-fake, version: '1.0'}\n"
+        "config:\n  ports: ['${FIRST}', 5]\n  login: {kind: user, port: '${PORT}', tls: '${TLS:-true}', note: 'at ${PORT}'}\n"
+        "streams: [{name: orders, sync_mode: full_refresh_append}]\n"
+    )
+    return load_connection(path)
+
+
+def test_values_of_lists_and_of_one_of_several_shapes_are_typed(connection: Connection) -> None:
+    config = fit_to_spec(connection, resolve_config(connection, {"FIRST": "80", "PORT": "5432"}), SPEC)
+    assert config.data == {"ports": [80, 5], "login": {"kind": "user", "port": 5432, "tls": True, "note": "at 5432"}}
+
+
+def test_a_value_of_another_type_is_named_by_its_variable_not_by_itself(connection: Connection) -> None:
+    with pytest.raises(ConfigurationError, match=r"shop.yaml:4: environment variable PORT is not of type integer") as caught:
+        fit_to_spec(connection, resolve_config(connection, {"FIRST": "80", "PORT": "s3cret"}), SPEC)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_a_connector_reports_adds_to_the_secrets(connection: Connection) -> None:
+    declared = resolve_config(connection, {"FIRST": "80", "PORT": "old-token"})
+    config = declared.updated({"login": {"port": "new-token", "kind": "user"}, "ports": []})
+    assert config.redact("old-token new-token user") == "*** *** user" and "new-token" not in repr(config)
