@@ -53,7 +53,7 @@ def test_the_letter_says_where_and_what_to_do(inbox: Inbox) -> None:
         letter = inbox.letter(names[what])
         assert letter.startswith(f"The file {names[what]} could not be loaded.")
         assert [word for word in words if word not in letter] == [], letter
-        assert "Nothing of this file was loaded" in letter
+        assert "Nothing of this file was loaded" in letter and "where you dropped it (inbox)" in letter
         assert not {"Traceback", "Error(", "psycopg", "openpyxl", "pyarrow"} & set(letter.split())
         kept = (inbox.folder / "quarantine" / names[what]).read_bytes()
         assert kept == (content.encode() if isinstance(content, str) else content)

@@ -204,6 +204,10 @@ class Drop:
         """
         return self._place(self.model.location, ("location",), environ, repo)
 
+    def shown(self, environ: Mapping[str, str], repo: Path) -> str:
+        """The resolved location for people: from the repository's root, and without a user's name and password."""
+        return re.sub(r"://[^/@]*@", "://", self.resolved(environ, repo).removeprefix(f"{repo}/"))
+
     def resolved_quarantine(self, environ: Mapping[str, str], repo: Path) -> str:
         """The place of files that cannot be read, with the values of the environment.
 

@@ -27,14 +27,14 @@ class QuarantinedFile:
     reason: str
 
 
-def letter(drop: Drop, path: str, error: UnreadableFileError, now: datetime) -> str:
-    """The text of ``<file>.error.txt``: for somebody who knows the file, not the platform."""
+def letter(drop: Drop, path: str, error: UnreadableFileError, *, location: str, now: datetime) -> str:
+    """The text of ``<file>.error.txt``: for somebody who knows the file and its ``location``, not the platform."""
     found = f"\n\nWhat was found\n  {error.found}" if error.found else ""
     moved = drop.model.quarantine.original == "move"
     again = (
-        f"Then copy the corrected file into the folder where you dropped it ({drop.model.location})."
+        f"Then copy the corrected file into the folder where you dropped it ({location})."
         if moved
-        else f"Then replace the file in the folder where you dropped it ({drop.model.location})."
+        else f"Then replace the file in the folder where you dropped it ({location})."
     )
     return (
         f"The file {PurePosixPath(path).name} could not be loaded.\n\n"
@@ -45,7 +45,9 @@ def letter(drop: Drop, path: str, error: UnreadableFileError, now: datetime) -> 
     )
 
 
-def put_aside(drop: Drop, place: DropPlace, *, path: str, content_hash: str, copy: Path, error: UnreadableFileError) -> QuarantinedFile:
+def put_aside(
+    drop: Drop, place: DropPlace, *, path: str, content_hash: str, copy: Path, error: UnreadableFileError, location: str
+) -> QuarantinedFile:
     """Copies the file into the quarantine and writes the letter beside it. Done again, it changes nothing.
 
     Args:
@@ -55,6 +57,7 @@ def put_aside(drop: Drop, place: DropPlace, *, path: str, content_hash: str, cop
         content_hash: SHA-256 of the content.
         copy: The file on this machine.
         error: What is wrong with it.
+        location: Where it was dropped, for people.
 
     Raises:
         DropLocationError: The quarantine cannot be written.
@@ -64,7 +67,7 @@ def put_aside(drop: Drop, place: DropPlace, *, path: str, content_hash: str, cop
         pure = PurePosixPath(path)  # another bad file of this name was kept before
         kept_as = str(pure.with_name(f"{pure.stem}-{content_hash[:8]}{pure.suffix}"))
     place.put(kept_as, copy)
-    place.put(f"{kept_as}.error.txt", letter(drop, path, error, datetime.now(UTC)).encode())
+    place.put(f"{kept_as}.error.txt", letter(drop, path, error, location=location, now=datetime.now(UTC)).encode())
     return QuarantinedFile(path, kept_as, f"{error.what} {error.remedy}")
 
 

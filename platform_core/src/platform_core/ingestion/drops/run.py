@@ -138,7 +138,8 @@ def run_drop(
     with locked_session(warehouse, connection) as session:
         settle_dead_syncs(session, connection, settings.lake_url)
         ledger.forget_if_table_is_gone(session, drop)
-        work = _Look(session, drop, location, quarantine, settings, result, full_refresh, on_progress)
+        shown = drop.shown(environ, settings.repo)
+        work = _Look(session, drop, location, quarantine, shown, settings, result, full_refresh, on_progress)
         work.run(sleep)
         result.newest_sync = ledger.newest_load(session, drop)
     result.seconds = time.monotonic() - began
@@ -154,12 +155,13 @@ class _Look:
         drop: Drop,
         location: DropPlace,
         quarantine: DropPlace,
+        shown: str,
         settings: Settings,
         result: DropResult,
         full_refresh: bool,
         on_progress: Callable[[DropProgress], None] | None,
     ) -> None:
-        self._session, self._drop, self._location, self._quarantine = session, drop, location, quarantine
+        self._session, self._drop, self._location, self._quarantine, self._location_shown = session, drop, location, quarantine, shown
         self._lake_url, self._result, self._full_refresh, self._on_progress = settings.lake_url, result, full_refresh, on_progress
         self._folder = settings.home / "drops" / drop.domain / drop.name
         self._listed: set[str] = set()
@@ -252,7 +254,9 @@ class _Look:
 
     def _set_aside(self, file: SeenFile, content_hash: str, copy: Path, error: UnreadableFileError) -> None:
         session, drop = self._session, self._drop
-        kept = put_aside(drop, self._quarantine, path=file.path, content_hash=content_hash, copy=copy, error=error)
+        kept = put_aside(
+            drop, self._quarantine, path=file.path, content_hash=content_hash, copy=copy, error=error, location=self._location_shown
+        )
         with session.transaction():
             # The rows of the file's former version stay: a broken file takes nothing away.
             former = ledger.current_entries(session, drop).get(file.path)
