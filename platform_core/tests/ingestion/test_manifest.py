@@ -126,6 +126,7 @@ class Api:
     url: str
     token: str = "t0p-secret"
     busy: int = 0
+    refresh: str = "refresh-0-secret"
     seen: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -146,6 +147,16 @@ def api() -> Iterator[Api]:
             else:
                 first = int(query.get("after", "0"))
                 self.answer(200, {"rows": [row(n) for n in range(first, first + 2)], "next": str(first + 2) if first < 4 else None})
+
+        def do_POST(self) -> None:
+            """Hands out an access token that is short-lived, for a refresh token that is good for one use."""
+            body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            if body["refresh_token"] != [api.refresh]:
+                self.answer(401, {"error": "this refresh token was used before"})
+                return
+            number = int(api.refresh.split("-")[1]) + 1
+            api.refresh, api.token = f"refresh-{number}-secret", f"access-{number}-secret"
+            self.answer(200, {"access_token": api.token, "refresh_token": api.refresh, "expires_in": 1})
 
         def answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
             api.seen.append((self.path, status))
@@ -168,6 +179,12 @@ def api() -> Iterator[Api]:
 
 def row(number: int) -> dict[str, Any]:
     return {"id": number, "cost": number + 0.25, "day": f"2026-11-{number + 1:02}"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One environment of the CDK for all tests."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture
@@ -206,11 +223,11 @@ def test_the_manifests_text_is_part_of_the_connections_version(folder):
     assert before.manifest and before.manifest.streams == ("spend", "clicks")
 
 
-def test_two_apis_with_pages_cursors_a_token_and_a_full_house(folder, repo, database: Warehouse, api, monkeypatch, tmp_path):
+def test_two_apis_with_pages_cursors_a_token_and_a_full_house(folder, repo, database: Warehouse, api, monkeypatch, home):
     monkeypatch.setenv("ADS_URL", api.url)
     monkeypatch.setenv("ADS_TOKEN", api.token)
     (folder / "airbyte" / "locks").symlink_to(repo / "airbyte" / "locks")
-    settings = Settings.load({"MESH_REPO": str(folder), "MESH_HOME": str(tmp_path / "home")})
+    settings = Settings.load({"MESH_REPO": str(folder), "MESH_HOME": str(home)})
     connection = load_connection(folder / "airbyte/sales/shop.yaml")
 
     api.busy = 1
@@ -239,3 +256,39 @@ def test_two_apis_with_pages_cursors_a_token_and_a_full_house(folder, repo, data
     (folder / "airbyte/sales/shop.yaml").write_text(CONNECTION.replace("  url: ${ADS_URL}\n", ""))
     with pytest.raises(ConfigurationError, match=r"url is required"):
         run_sync(load_connection(folder / "airbyte/sales/shop.yaml"), warehouse=database, settings=settings)
+
+
+OAUTH = """\
+    authenticator:
+      type: OAuthAuthenticator
+      client_id: c
+      client_secret: s
+      refresh_token: "{{ config['login']['refresh_token'] }}"
+      token_refresh_endpoint: "{{ config['url'] }}/token"
+      refresh_token_updater:
+        access_token_config_path: [login, access_token]
+        refresh_token_config_path: [login, refresh_token]
+        token_expiry_date_config_path: [login, expires]
+"""
+
+
+def test_a_refresh_token_that_is_good_for_one_use_lasts_over_syncs(folder, repo, database: Warehouse, api, monkeypatch, home, caplog):
+    """The CDK reports each new token by a CONTROL message; the environment still holds the first one."""
+    monkeypatch.setenv("ADS_URL", api.url)
+    monkeypatch.setenv("ADS_TOKEN", api.refresh)
+    (folder / "airbyte" / "locks").symlink_to(repo / "airbyte" / "locks")
+    begin, end = MANIFEST.index("    authenticator:"), MANIFEST.index("    error_handler:")
+    manifest = (MANIFEST[:begin] + OAUTH + MANIFEST[end:]).replace("api_token]", "login]")
+    manifest = manifest.replace("api_token: {type: string, airbyte_secret: true}", "login: {type: object}")
+    (folder / "airbyte/manifests/ads.yaml").write_text(manifest)
+    path = folder / "airbyte/sales/shop.yaml"
+    path.write_text(CONNECTION.replace("api_token: ${ADS_TOKEN}", "login: {refresh_token: '${ADS_TOKEN}'}"))
+    settings = Settings.load({"MESH_REPO": str(folder), "MESH_HOME": str(home)})
+    for _ in range(2):
+        used = api.refresh
+        result = run_sync(load_connection(path), warehouse=database, settings=settings, streams=["spend"])
+        assert result.streams["spend"].rows == 7 and api.refresh != used
+    with database.connect_domain("sales", autocommit=True) as sales:
+        ((kept,),) = sales.execute("SELECT config FROM mesh.connector_config").fetchall()
+    assert kept["login"]["refresh_token"] == api.refresh and set(kept) == {"url", "login"}
+    assert "-secret" not in caplog.text
