@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from dropped_inbox import Inbox
 from test_formats import workbook
+
+from platform_core.ingestion.drops import csv_content, xlsx_content
+
+
+def damaged() -> bytes:
+    """A workbook with a cell whose place is none."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook(["id"], [1]))) as source, zipfile.ZipFile(target, "w") as copy:
+        for name in source.namelist():
+            copy.writestr(name, source.read(name).replace(b'r="A2" t="n"', b'r="?" t="n"'))
+    return target.getvalue()
+
 
 Refused = Callable[[str, "str | bytes"], str]
 
@@ -28,6 +43,8 @@ WRONG: list[tuple[str, str, str | bytes, list[str]]] = [
     ("a broken workbook", "a.xlsx", workbook(["id"], [1])[:300], ["not a whole Excel workbook"]),
     ("a formula never calculated", "a.xlsx", workbook(["id", "n"], [1, "=A2*2"]), ["Cell B2 holds a formula whose result is not in the file", "=A2*2", "let it calculate"]),
     ("a cell without a column name", "a.xlsx", workbook(["id"], [1, "note"]), ["Row 2: there is a value in column 2"]),
+    ("too many columns", "a.csv", ",".join(f"c{number}" for number in range(1501)), ["1,501 columns; a table can have 1,500"]),
+    ("a workbook with a cell nowhere", "a.xlsx", damaged(), ["not a whole Excel workbook"]),
     ("half a JSON document", "a.json", '[{"id": 1},\n {"id": 2', ["Line 2 is not JSON"]),
     ("a number for JSON", "a.json", "5", ["holds a number, not a list of rows"]),
     ("no list in the object", "a.json", '{"id": 1}', ["one object with no list"]),
@@ -57,6 +74,26 @@ def test_the_letter_says_where_and_what_to_do(inbox: Inbox) -> None:
         assert not {"Traceback", "Error(", "psycopg", "openpyxl", "pyarrow"} & set(letter.split())
         kept = (inbox.folder / "quarantine" / names[what]).read_bytes()
         assert kept == (content.encode() if isinstance(content, str) else content)
+
+
+def test_what_breaks_a_reader_unforeseen_is_unreadable_too(inbox: Inbox, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx_content, "_value", lambda *_arguments: None.style)
+    letter = refused("a.xlsx", workbook(["id"], [1]))
+    assert "The file is damaged, or uses something that cannot be read here." in letter
+    assert "AttributeError" in letter
+
+
+def test_a_full_disk_is_not_the_files_fault(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = inbox.put("a.csv", "id\n1\n")
+    monkeypatch.setattr(csv_content, "_encoding", full)
+    with pytest.raises(OSError, match="No space left"):
+        inbox.look()
+    assert path.exists()
+    monkeypatch.undo()
+    assert inbox.look().rows == 1
 
 
 def test_a_missing_key_column_is_named(inbox: Inbox, refused: Refused) -> None:

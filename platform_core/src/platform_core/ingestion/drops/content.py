@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from platform_core.errors import MeshError
 from platform_core.ingestion.drops.drop import ENDINGS, FILE_COLUMN, ROW_COLUMN, Drop, Format, ReadOptions
-from platform_core.ingestion.drops.errors import UnreadableFileError
+from platform_core.ingestion.drops.errors import UnreadableFileError, shortened
 from platform_core.ingestion.types import Kind
 
 _HEAD_BYTES = 8
@@ -81,7 +83,29 @@ def open_content(path: Path, name: str, drop: Drop) -> FileContent:
     for mark, true_kind, what, remedy in _DISGUISES:
         if head.startswith(mark) and kind != true_kind:
             raise UnreadableFileError(f"The file is read as {_TITLES[kind]}, but it is {what}.", remedy=remedy)
-    return _open(path, kind, drop.model.options)
+    with _reading():
+        content = _open(path, kind, drop.model.options)
+    return replace(content, rows=lambda: _guarded(content.rows()))
+
+
+def _guarded(rows: Iterator[FileRow]) -> Iterator[FileRow]:
+    with _reading():
+        yield from rows
+
+
+@contextlib.contextmanager
+def _reading() -> Generator[None]:
+    """A file that breaks its reader in a way that nobody foresaw is unreadable too; this machine's own troubles are not the file's."""
+    try:
+        yield
+    except (MeshError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableFileError(
+            "The file is damaged, or uses something that cannot be read here.",
+            found=shortened(f"{type(error).__name__}: {error}"),
+            remedy="Open it in the program that made it and save it again; if that does not help, save it as CSV.",
+        ) from error
 
 
 _TITLES: dict[Format, str] = {

@@ -33,6 +33,7 @@ from platform_core.ingestion.types import Kind, columns_of
 from platform_core.lake import RawCopy, RawCopyError
 
 _BATCH_BYTES = 256_000
+_MOST_COLUMNS = 1500  # Postgres has 1600, the platform's own among them
 _KINDS = {kind.value for kind in Kind}
 _LOST = {"change": "NULLED", "reason": "SOURCE_RETRIEVAL_ERROR"}  # words of the Airbyte protocol
 
@@ -121,6 +122,11 @@ def load_file(
 
 def _check_names(drop: Drop, content: FileContent, found: Profile) -> None:
     known = set(found.kinds)
+    if len(known) > _MOST_COLUMNS:
+        raise UnreadableFileError(
+            f"The file has {len(known):,} columns; a table can have {_MOST_COLUMNS:,}.",
+            remedy="Turn the table round, so that what are columns now become rows, or split the file.",
+        )
     needed = [*drop.model.primary_key, *drop.model.options.types] if content.fields or found.rows else []
     for field in needed:
         if field not in known:
