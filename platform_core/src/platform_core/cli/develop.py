@@ -81,6 +81,7 @@ def env() -> None:
 def variables(settings: Settings) -> dict[str, str]:
     """What a shell in this checkout needs; no secret among it."""
     from platform_core.orchestration.local_instance import instance_home
+    from platform_core.orchestration.local_services import use_running_services
     from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
     found = {
@@ -96,7 +97,7 @@ def variables(settings: Settings) -> dict[str, str]:
         found |= {name: value for name, value in libpq.items() if value}
     if (settings.home / "postgres" / "port").is_file():
         instance_home(settings).mkdir(parents=True, exist_ok=True)
-    return found
+    return found | use_running_services(settings, dict(os.environ))
 
 
 def bench(

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Generator, Mapping, MutableMapping
+from collections.abc import Generator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def local_services(settings: Settings) -> Generator[dict[str, str]]:
             os.environ.update({name: value for name, value in before.items() if name in variables})
 
 
-def use_running_services(settings: Settings, environ: MutableMapping[str, str]) -> Mapping[str, str]:
+def use_running_services(settings: Settings, environ: MutableMapping[str, str]) -> dict[str, str]:
     """Sets the variables of services that a running ``mesh up`` of this home has started, for a command beside it.
 
     Returns:
