@@ -8,7 +8,10 @@ import psycopg
 import pytest
 from scripted_source import complete, record, stream
 
-from platform_core.ingestion import ConnectorError
+from platform_core.ingestion import ConnectorError, LoadError, kept_config
+from platform_core.ingestion.config import ResolvedConfig
+from platform_core.ingestion.kept_config import KeptConfig
+from platform_core.warehouse import WarehouseError
 
 OLD, NEW = "refresh-old-1111", "refresh-new-2222"
 
@@ -87,3 +90,50 @@ def test_a_token_that_rotates_at_discovery_is_kept_too(source):
     source.script = [*complete("orders")]
     source.sync()
     assert source.query("SELECT config->>'token' FROM mesh.connector_config") == [(NEW,)]
+
+
+def test_it_is_kept_although_the_session_broke(source):
+    """The warehouse was restarted: the sync is lost with its session, the token is not."""
+    broken = []
+
+    def restart(_progress):
+        if not broken:
+            with source.warehouse.connect_platform(autocommit=True) as platform:
+                ended = platform.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS NOT NULL"
+                ).fetchall()
+            broken.append(ended)
+
+    script = rotated(*complete("orders"))
+    source.script = [record("orders", {"id": 5}), {"wait": 0.5}, *script]
+    with pytest.raises(psycopg.OperationalError):
+        source.sync(on_progress=restart)
+    assert broken and broken[0]
+    assert source.query("SELECT config->>'token' FROM mesh.connector_config") == [(NEW,)]
+
+
+def test_it_waits_for_a_warehouse_that_starts_and_gives_up_on_one_that_does_not(source, monkeypatch):
+    monkeypatch.setattr(kept_config, "_RETRY_SECONDS", 0.01)
+    attempts = []
+
+    def connect():
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise WarehouseError("cannot connect")
+        return source.warehouse.connect_domain("sales", autocommit=True)
+
+    declared = ResolvedConfig({"token": OLD}, {}, (OLD,))
+    with source.warehouse.connect_domain("sales", autocommit=True) as session:
+        kept = KeptConfig(session, source.connection, declared, connect=connect)
+        kept.keep({"token": NEW})
+        kept.keep({"token": "refresh-newer-3333"})
+        assert len(attempts) == 5 and kept.redact(f"{OLD} {NEW} refresh-newer-3333") == "*** *** ***"
+        assert KeptConfig(session, source.connection, declared, connect=connect).config.data == {"token": "refresh-newer-3333"}
+        monkeypatch.setattr(kept_config, "_PATIENCE_SECONDS", 0.05)
+        stubborn = KeptConfig(
+            session, source.connection, declared, connect=lambda: source.warehouse.database("nothing").connect_domain("sales")
+        )
+        with pytest.raises(LoadError, match=r"sales/shop: .*could not keep it") as caught:
+            stubborn.keep({"token": "x" * 9})
+        assert "x" * 9 not in str(caught.value)

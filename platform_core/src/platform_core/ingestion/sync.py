@@ -112,8 +112,12 @@ def open_source(
     command = connector or connection_command(connection, repo=settings.repo, home=settings.home)
     discovery = Discovery(command, settings.home)
     declared = fit_to_spec(connection, declared, discovery.spec(connection.manifest))
+
+    def connect() -> psycopg.Connection[Any]:
+        return warehouse.connect_domain(connection.domain, autocommit=True)
+
     with locked_session(warehouse, connection) as session:
-        yield session, command, discovery, KeptConfig(session, connection, declared)
+        yield session, command, discovery, KeptConfig(session, connection, declared, connect=connect)
 
 
 class _Sync:
