@@ -460,7 +460,7 @@ def test_memory_stays_bounded_when_a_source_never_sends_a_state(make_source, mon
     source = make_source({"orders": "incremental_append"}, ORDERS, script=[*rows(*range(1, 3001)), *complete("orders")])
     spilled = []
     original = loader.StreamWriter.spill
-    monkeypatch.setattr(loader.StreamWriter, "spill", lambda self: (spilled.append(self.buffered_bytes), original(self)))
+    monkeypatch.setattr(loader.StreamWriter, "spill", lambda self: (spilled.append(self.buffered_bytes), original(self))[1])
     source.sync()
     assert ids(source) == list(range(1, 3001)) and len(spilled) >= 2
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
 
 from platform_core.contracts import naming
+from platform_core.ingestion.background import Background
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.errors import ProtocolError
 from platform_core.ingestion.evolution import write_shape
@@ -50,7 +51,7 @@ from platform_core.ingestion.state import (
 from platform_core.ingestion.tables import plan_table, read_table
 from platform_core.ingestion.writer import StreamWriter
 
-BUFFER_BYTES = 8_000_000  # rows in memory, over all streams
+BUFFER_BYTES = 4_000_000  # rows in memory, over all streams; as much again while it is copied
 COMMIT_BYTES = 400_000_000  # sealed rows in staging tables: fewer, larger merges cost the server less
 COMMIT_SECONDS = 15.0  # how much of a slow source's work a kill may cost
 
@@ -97,6 +98,7 @@ class Loader:
         self._since_shared = 0
         self._ignored: set[str] = set()
         self._touched: set[StreamKey] = set()
+        self._background = Background()
         self._buffered = 0
         self._last_commit = time.monotonic()
         schema = naming.raw_schema(domain)
@@ -245,18 +247,33 @@ class Loader:
 
     def relieve(self) -> None:
         """Keeps memory bounded: what cannot be committed yet goes into staging tables."""
+        self._background.look()
         if self._buffered > BUFFER_BYTES:
-            for writer in self.writers.values():
-                if writer.buffered_bytes:
-                    writer.spill()
+            self._background.wait()
+            moves = [writer.spill() for writer in self.writers.values() if writer.buffered_bytes]
             self._recount()
+            self._background.start(lambda: _run_all(moves))
 
     def commit(self) -> None:
-        """Publishes the sealed rows of all checkpointed streams with their states."""
-        self._commit([writer for writer in self.writers.values() if writer.sealed > writer.published and _intermediate(writer)])
+        """Publishes the sealed rows of all checkpointed streams with their states, while more is fed.
+
+        Whatever else uses the session waits for it, and raises what it raised.
+        """
+        self._background.wait()
+        action = self._prepared([writer for writer in self.writers.values() if writer.sealed > writer.published and _intermediate(writer)])
+        self._background.start(action)
+
+    def wait(self) -> None:
+        """Returns when no commit runs, for who uses the session himself.
+
+        Raises:
+            Exception: What the last commit raised.
+        """
+        self._background.wait()
 
     def states_at_success(self) -> list[Json]:
         """The connection's states as `finish` will leave them, for the manifest that is written before it."""
+        self._background.wait()
         writers = self.writers.values()
         states = [writer.latest_state for writer in writers if writer.latest_state is not None]
         return states_after(
@@ -267,13 +284,15 @@ class Loader:
 
     def finish(self, raw_object: str | None) -> None:
         """The sync succeeded: publishes everything, and closes its history in the same transaction."""
+        self._background.wait()
         for writer in self.writers.values():
             writer.seal(writer.latest_state)
         self._sealed_shared = self._shared_state
-        self._commit(list(self.writers.values()), raw_object=raw_object, succeeded=True)
+        self._prepared(list(self.writers.values()), raw_object=raw_object, succeeded=True)()
 
     def keep_what_is_sure(self) -> None:
         """The source failed: what it sealed before stays, and complete overwrites too, since they repeat without harm."""
+        self._background.wait()
         ready: list[StreamWriter] = []
         for writer in self.writers.values():
             overwrite = writer.task.replace and writer.complete and not writer.failed and self._shared_state is None
@@ -282,31 +301,44 @@ class Loader:
             if overwrite or (writer.sealed > writer.published and _intermediate(writer)):
                 ready.append(writer)
         if ready:
-            self._commit(ready)
+            self._prepared(ready)()
 
-    def _commit(self, writers: list[StreamWriter], *, raw_object: str | None = None, succeeded: bool = False) -> None:
-        for writer in writers:
-            writer.prepare()
+    def _prepared(self, writers: list[StreamWriter], *, raw_object: str | None = None, succeeded: bool = False) -> Callable[[], None]:
+        """A commit whose rows and states are fixed now."""
+        states = [(writer, writer.hand_over()) for writer in writers]
+        shared = self._sealed_shared
+        self._touched.update(writer.task.key for writer in writers)
+        self._last_commit = time.monotonic()
+        self._recount()
+        figures = dict(self._figures())
+        return lambda: self._commit(states, shared, figures, raw_object=raw_object, succeeded=succeeded)
+
+    def _commit(
+        self,
+        states: list[tuple[StreamWriter, State | None]],
+        shared: State | None,
+        figures: Json,
+        *,
+        raw_object: str | None,
+        succeeded: bool,
+    ) -> None:
         session, domain, connection = self._session, self._domain, self._connection
         with session.transaction():
-            for writer in writers:
+            for writer, state in states:
                 writer.publish()
                 generation = self.generations[writer.task.key]
                 write_generation(session, domain, connection, stream=writer.task.name, generation=generation, sync_id=self._sync_id)
-                self._touched.add(writer.task.key)
                 if writer.task.shape is not None:
                     write_shape(session, domain, writer.task.name, writer.task.shape)
                 if writer.task.replace:
                     forget_state(session, domain, connection, [writer.task.key])
-                if writer.sealed_state is not None:
-                    write_state(session, domain, connection, self._sync_id, writer.sealed_state)
-            if self._sealed_shared is not None:
-                write_state(session, domain, connection, self._sync_id, self._sealed_shared)
-            note_progress(session, self._sync_id, dict(self._figures()))
+                if state is not None:
+                    write_state(session, domain, connection, self._sync_id, state)
+            if shared is not None:
+                write_state(session, domain, connection, self._sync_id, shared)
+            note_progress(session, self._sync_id, figures)
             if succeeded:
                 finish_sync(session, self._sync_id, "succeeded", raw_object, None)
-        self._last_commit = time.monotonic()
-        self._recount()
 
     def _recount(self) -> None:
         self._buffered = sum(writer.buffered_bytes for writer in self.writers.values())
@@ -328,3 +360,8 @@ class Loader:
 def _intermediate(writer: StreamWriter) -> bool:
     """Whether the stream's sealed rows may become visible before the sync ends."""
     return writer.task.selection.incremental and not writer.task.replace
+
+
+def _run_all(actions: Iterable[Callable[[], None]]) -> None:
+    for action in actions:
+        action()

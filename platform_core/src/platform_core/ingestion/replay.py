@@ -240,7 +240,7 @@ class _Replay:
         if sum(writer.buffered_bytes for writer in writers.values()) > loader.BUFFER_BYTES:
             for writer in writers.values():
                 if writer.buffered_bytes:
-                    writer.spill()
+                    writer.spill()()
 
     def _show(self, manifest: SyncManifest, number: int, writers: Collection[ReplayWriter]) -> None:
         now = time.monotonic()

@@ -27,7 +27,7 @@ class ReplayWriter(StreamWriter):
             self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._target, where))
             self._later = later
         self.seal(None)
-        self.prepare()
+        self.hand_over()
         self.publish()
         if self._staged:
             self._session.execute(sql.SQL("DROP TABLE {}").format(self._staging))

@@ -19,7 +19,7 @@ from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import connection_command
-from platform_core.ingestion.errors import ConnectorError, SchemaChangeError
+from platform_core.ingestion.errors import ConnectorError, IngestionError, SchemaChangeError
 from platform_core.ingestion.evolution import settle_all
 from platform_core.ingestion.kept_config import KeptConfig
 from platform_core.ingestion.loader import Loader
@@ -185,6 +185,10 @@ class _Sync:
             raw_object = raw.finish(ended("succeeded", everything, loader.states_at_success()))
             loader.finish(raw_object)
         except BaseException as error:
+            try:
+                loader.wait()
+            except (psycopg.Error, IngestionError):
+                _log.exception("%s: a commit that ran beside this failure failed too", connection.id)
             self._record_failure(raw, ended, error)
             raise
         return SyncResult(

@@ -6,6 +6,8 @@ what is sealed (covered by a state, or by the end of the stream) and what has ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -30,6 +32,15 @@ from platform_core.ingestion.types import META_COLUMNS, Column, Kind
 from platform_core.ingestion.values import NULLED, clean_text
 
 _COPY_LINES = 4096
+
+
+@dataclass(frozen=True)
+class _Outgoing:
+    """What `StreamWriter.publish` brings into the table, fixed when it was handed over: more rows arrive meanwhile."""
+
+    sealed: int
+    arrived: int
+    lines: list[str]
 
 
 class StreamWriter:
@@ -89,6 +100,7 @@ class StreamWriter:
         self._plan = plan
         self._shaped = False
         self._keyed = False
+        self._outgoing = _Outgoing(0, 0, [])
         self._widened: set[int] = set()
         self.lines: list[str] = []
         appends = task.checkpointed and not task.deduplicate and len(task.cursor_field) == 1
@@ -148,48 +160,67 @@ class StreamWriter:
         self.sealed_state = state
         self.newest = None
 
-    def spill(self) -> None:
-        """Moves the buffered lines into the session's staging table, which nobody else sees."""
-        if not self._staged:
-            create_staging(self._session, self._staging, self.encoder.columns)
-            self._staged = True
-        self._widen_overflowed()
-        self._copy(self._staging, self.lines)
-        self.staged_bytes += self.buffered_bytes
-        self.lines, self.buffered_bytes = [], 0
+    def spill(self) -> Callable[[], None]:
+        """Takes the buffered lines out of memory.
 
-    def _widen_overflowed(self) -> None:
-        for index in self.encoder.overflowed - self._widened:
-            column = self.encoder.columns[index]
-            widen_column(self._session, self._staging, Column(column.field, column.name, Kind.NUMERIC))
-            self._widened.add(index)
+        Returns:
+            What moves them into the session's staging table, which nobody else sees; may run in another thread.
+        """
+        lines, self.lines = self.lines, []
+        self.staged_bytes += self.buffered_bytes
+        self.buffered_bytes = 0
+        make, self._staged = not self._staged, True
+        widened = self.encoder.overflowed - self._widened
+        self._widened |= widened
+        if widened:
             self._shaped = False
 
-    def prepare(self) -> None:
-        """What publishing needs and may happen before its transaction."""
+        def move() -> None:
+            if make:
+                create_staging(self._session, self._staging, self.encoder.columns)
+            for index in widened:
+                column = self.encoder.columns[index]
+                widen_column(self._session, self._staging, Column(column.field, column.name, Kind.NUMERIC))
+            self._copy(self._staging, lines)
+
+        return move
+
+    def hand_over(self) -> State | None:
+        """Fixes what the next `publish` brings: the sealed rows. More may be fed while it runs, in another thread too.
+
+        Uses the session, for what publishing needs and may happen before its transaction.
+
+        Returns:
+            The state that covers the rows.
+        """
         if not self.buffers and (self.lines or not self._staged):
-            self.spill()
+            self.spill()()
+        arrived, lines = self.encoder.sequence, []
+        if not self._staged:
+            count = self.sealed - (arrived - len(self.lines))
+            lines, self.lines = self.lines[:count], self.lines[count:]
+            self.buffered_bytes = sum(map(len, self.lines))
+        self._outgoing = _Outgoing(self.sealed, arrived, lines)
+        self.published = self.sealed
+        return self.sealed_state
 
     def publish(self) -> None:
-        """Brings the sealed rows into the table. Runs inside the transaction that also writes their state."""
+        """Brings what was handed over into the table. Runs inside the transaction that also writes its state."""
         self._shape()
         if self.task.replace:
             # Not TRUNCATE: a reader with an older snapshot would see an empty table. Not a renamed table: views keep the old one.
             former = sql.SQL('DELETE FROM {} WHERE "_airbyte_generation_id" IS DISTINCT FROM {}')
             self._session.execute(former.format(self._target, sql.Literal(self.encoder.generation)))
-        if not self._staged:
-            count = self.sealed - (self.encoder.sequence - len(self.lines))
-            lines, self.lines = self.lines[:count], self.lines[count:]
-            self._copy(self._target, lines)
-            self.buffered_bytes = sum(map(len, self.lines))
-        else:
+        if self._staged:
             self._publish_staged()
-        self.published = self.sealed
+        else:
+            self._copy(self._target, self._outgoing.lines)
+        self._outgoing.lines.clear()
 
     def _publish_staged(self) -> None:
-        whole = self.sealed == self.encoder.sequence
+        whole = self._outgoing.sealed == self._outgoing.arrived
         # A literal, not a parameter: beside parameters psycopg would read a percent sign in a column's name as a placeholder.
-        bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.raw_id(self.sealed)))
+        bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.raw_id(self._outgoing.sealed)))
         where = sql.SQL("") if whole else bound
         if self.task.deduplicate:
             self._merge(where)
