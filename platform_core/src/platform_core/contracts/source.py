@@ -111,6 +111,11 @@ def load_yaml(path: Path) -> Document:
         raise SourceError(
             f"cannot be read: {error.strerror}", where=str(path), remedy="create the file or correct the path that names it"
         ) from error
+    return parse_bytes(raw, path)
+
+
+def parse_bytes(raw: bytes, path: Path) -> Document:
+    """Parses the content of a file that holds one YAML document; ``path`` only names it in errors. Raises as ``load_yaml``."""
     if len(raw) > _MAX_BYTES:
         raise SourceError(f"is {len(raw)} bytes long", where=str(path), remedy=f"keep it under {_MAX_BYTES} bytes")
     try:

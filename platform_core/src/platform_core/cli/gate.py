@@ -1,0 +1,204 @@
+"""``diff``, ``impact``: what a change of the files does to those who read the ports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from platform_core.cli.session import AsJson, err, out, print_json
+from platform_core.errors import MeshError
+from platform_core.settings import Settings
+
+if TYPE_CHECKING:
+    from platform_core.contracts.compatibility import Report
+
+_COLOURS = {"breaking": "red", "additive": "green", "cosmetic": "dim"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    panel = "Product files"
+    app.command(rich_help_panel=panel)(diff)
+    app.command(rich_help_panel=panel)(impact)
+
+
+def complete_revision(incomplete: str) -> list[str]:
+    """Branches and tags of the clone."""
+    from platform_core.contracts.compatibility.git_state import revisions
+
+    try:
+        return [name for name in revisions(Settings.load().repo) if name.startswith(incomplete)]
+    except MeshError:
+        return []  # a shell that completes must not print errors
+
+
+def complete_target(incomplete: str) -> list[str]:
+    """Ports; their tables and columns once the port is typed."""
+    from platform_core.contracts.compatibility import folder_state, targets
+
+    try:
+        known = targets(folder_state(Settings.load().repo, "the working tree"))
+    except MeshError:
+        return []
+    depth = max(3, incomplete.count(".") + 1)
+    return [name for name in known if name.startswith(incomplete) and name.count(".") < depth]
+
+
+def diff(
+    revision: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REF",
+            help="A git revision to compare the files with; A..B for two commits, A... for what changed since the branch left A.",
+            autocompletion=complete_revision,
+        ),
+    ] = None,
+    from_: Annotated[Path | None, typer.Option("--from", help="Compare two folders: the old state.", file_okay=False)] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The new state; this repository by default.", file_okay=False)] = None,
+    allow_breaking: Annotated[
+        bool, typer.Option("--allow-breaking", help="Pass although something breaks, when every version took its step.")
+    ] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for the comment of a pull request.")] = False,
+    as_github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Classify every change of products, contracts and models; name the version step it demands and the consumers it hits.
+
+    The checkout stays as it is. Exit codes: 0 nothing breaks and every version took its step; 1 something breaks (unless
+    --allow-breaking), or a version lacks its step or goes back; 2 the states, or some of their files, cannot be compared.
+
+    Examples:
+
+      ./mesh diff origin/main...
+
+      ./mesh diff HEAD~1 --markdown
+
+      ./mesh diff --from ../released --to . --json
+    """
+    from platform_core.contracts.compatibility import ComparisonError, as_document, compare, folder_state, markdown, states
+
+    try:
+        if (revision is None) == (from_ is None) or (to is not None and from_ is None):
+            raise ComparisonError("two states are needed", remedy="name a revision (./mesh diff origin/main), or --from DIR [--to DIR]")
+        if sum((as_markdown, as_github, as_json)) > 1:
+            raise ComparisonError("--json, --markdown and --github exclude each other", remedy="keep one of them")
+        if from_ is not None:
+            old, new = folder_state(from_, str(from_)), folder_state(to or Settings.load().repo, str(to or "the working tree"))
+        else:
+            old, new = states(Settings.load().repo, str(revision))
+        report = compare(old, new)
+    except MeshError as error:
+        err.print("[bold red]error:[/] ", end="")
+        err.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(2)
+    code = report.exit_code(allow_breaking=allow_breaking)
+    if as_json:
+        print_json(as_document(report, exit_code=code))
+    elif as_markdown:
+        sys.stdout.write(markdown(report, allow_breaking=allow_breaking))
+    elif as_github:
+        _annotate(report, allow_breaking=allow_breaking)
+    else:
+        _show(report)
+    sys.exit(code)
+
+
+def _show(report: Report) -> None:
+    from platform_core.contracts.compatibility import column_use, hit_consumers, what
+
+    for change in report.changes:
+        out.print(f"[{_COLOURS[change.ruling.verdict]}]{change.ruling.verdict:>8}[/] ", end="")
+        out.print(f"{change.subject}: {what(change)} \\[{change.ruling.kind}]".replace("\\[", "["), markup=False, soft_wrap=True)
+        former = f" in {report.old}" if change.state == "old" else ""
+        out.print(f"         {change.file}:{change.line}{former}: {change.ruling.reason}", markup=False, soft_wrap=True, style="dim")
+    for check in report.versions:
+        out.print("[green]  version[/] " if check.enough else "[red]  version[/] ", end="")
+        out.print(f"{check.file}:{check.line}: {check.message}", markup=False, soft_wrap=True)
+    for consumer, changes in hit_consumers(report):
+        out.print("[yellow]     hits[/] ", end="")
+        out.print(
+            f"{consumer.product}, {consumer.owned_by}: reads {consumer.contract} {consumer.pinned or ''}", markup=False, soft_wrap=True
+        )
+        told = (f"{'.'.join(filter(None, (change.table, change.column))) or change.subject}: {column_use(hit)}" for change, hit in changes)
+        for line in dict.fromkeys(told):
+            out.print(f"         {line}", markup=False, soft_wrap=True, style="dim")
+    for problem in report.unreadable:
+        out.print("[red]   cannot compare[/] ", end="")
+        out.print(f"{problem.file}:{problem.line} in {problem.state}: {problem.message}", markup=False, soft_wrap=True)
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items())
+    nothing = "nothing changed" if not report.unreadable else "nothing else changed"
+    out.print(f"{report.old} -> {report.new}: {counts if report.changes else nothing}", markup=False, soft_wrap=True)
+
+
+def _annotate(report: Report, *, allow_breaking: bool) -> None:
+    """Workflow commands: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands."""
+    from platform_core.contracts.compatibility import what
+
+    grades = {"breaking": "warning" if allow_breaking else "error", "additive": "notice", "cosmetic": "notice"}
+    for change in report.changes:
+        place = f" file={_escaped(change.file)},line={change.line}" if change.state == "new" else ""
+        message = f"{change.subject}: {what(change)}. {change.ruling.reason}"
+        title = _escaped(f"{change.ruling.verdict}: {change.ruling.kind}")
+        sys.stdout.write(
+            f"::{grades[change.ruling.verdict]}{place or ' '}{',' if place else ''}title={title}::{_escaped(message, data=True)}\n"
+        )
+    for check in report.missing_steps:
+        sys.stdout.write(
+            f"::error file={_escaped(check.file)},line={check.line},title=version step::{_escaped(check.message, data=True)}\n"
+        )
+    for problem in report.unreadable:
+        sys.stdout.write(
+            f"::error file={_escaped(problem.file)},line={problem.line},title=cannot compare::{_escaped(problem.message, data=True)}\n"
+        )
+
+
+def _escaped(text: str, *, data: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text if data else text.replace(":", "%3A").replace(",", "%2C")
+
+
+def impact(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PORT[.COLUMN]",
+            help="domain.product.port (or domain.product), and a column or table.column behind it.",
+            autocompletion=complete_target,
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Name the products that a change of a port or column would hit, also through others, with their owners.
+
+    Examples:
+
+      ./mesh impact customer.profiles
+
+      ./mesh impact customer.profiles.profiles.email --json
+    """
+    from platform_core.contracts.compatibility import column_use, folder_state, hit_document
+    from platform_core.contracts.compatibility import impact as who
+
+    found = who(folder_state(Settings.load().repo, "the working tree"), target)
+    if as_json:
+        print_json({**found.__dict__, "owners": list(found.owners), "hits": [hit_document(hit) for hit in found.hits]})
+        return
+    name = ".".join(filter(None, (found.contract, found.table, found.column)))
+    owner = f"{found.team or 'no team'} <{', '.join(found.owners) or 'no owner named'}>"
+    out.print(
+        f"{name}, owned by {owner}: {len(found.hits) or 'no'} product{'' if len(found.hits) == 1 else 's'} behind the port",
+        markup=False,
+        soft_wrap=True,
+    )
+    for hit in found.hits:
+        consumer = hit.consumer
+        clear = ", personal data in clear" if consumer.personal and not consumer.via else ""
+        how = f": {column_use(hit)}" if found.column or consumer.via else ""
+        out.print(
+            f"  {consumer.product}, {consumer.owned_by}: reads {consumer.contract} {consumer.pinned or ''}{clear}{how}",
+            markup=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,136 @@
+"""Which columns of a port a consuming domain reads, as far as its SQL and Python tell.
+
+This goes by words, not by a parser: a model can read a column only if it names the port and the column, or takes everything with
+``*``. So ``reads`` is a place to look at, ``may read`` says that a ``*``, a data frame or a macro hides it, ``does not name it`` that
+no code which names the port names the column, and ``unknown`` that no code of the domain names the port at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from platform_core.contracts import naming
+from platform_core.contracts.compatibility.state import State
+from platform_core.contracts.source import SourceError
+
+Reading = Literal["reads", "may read", "does not name it", "unknown"]
+
+_COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
+_STAR = re.compile(r"(?:select\s+(?:distinct\s+)?|\.\s*|,\s*)\*(?!\s*\d)|\bstar\s*\(", re.IGNORECASE)
+_MACRO = re.compile(r"\{%-?\s*(?:for|call|set)\b|\{\{-?\s*(?!(?:source|ref|config|this|var|target|env_var)\b)\w")
+_SOURCE = re.compile(r"\bsource\s*\(\s*['\"]([^'\"]+)['\"]\s*,\s*['\"]([^'\"]+)['\"]\s*\)")
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a domain does with a column of a port.
+
+    Attributes:
+        reading: How sure it is.
+        places: ``file:line`` of the code that names it, or that may hide it.
+    """
+
+    reading: Reading
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnUses:
+    """Answers for one state; what was read once is kept."""
+
+    state: State
+
+    def of(self, domain: str, product: str, table: str, column: str) -> Use:
+        """How a domain uses a column of a port's table (physical names)."""
+        namers = self._namers(domain, product, table)
+        word = re.compile(rf"(?<!\w){re.escape(column)}(?!\w)", re.IGNORECASE)
+        named = [place for path, text in namers for place in _places(path, text, word)]
+        named += _rules(self.state, domain, product, table, column)
+        if named:
+            return Use("reads", tuple(named[:5]))
+        if not namers:
+            return Use("unknown")
+        hidden = [(path, text) for path, text in namers if path.endswith(".py") or _STAR.search(text) or _MACRO.search(text)]
+        if not hidden:
+            return Use("does not name it")
+        others = [place for path, text in self._code(domain) for place in _places(path, text, word)]
+        return Use("may read", tuple((others or [f"{path}:1" for path, _ in hidden])[:5]))
+
+    @functools.cache  # noqa: B019  an answer lives as long as the command
+    def _namers(self, domain: str, product: str, table: str) -> tuple[tuple[str, str], ...]:
+        """The domain's code that names the port: by a dbt source, by its relation, or by its asset key."""
+        schema = naming.port_schema(product)
+        sources = self._sources(domain)
+        relation = re.compile(rf"(?<![\w.])\"?{re.escape(schema)}\"?\s*\.\s*\"?{re.escape(table)}\"?(?!\w)", re.IGNORECASE)
+        steps = [*product.split("."), table]
+        key = re.compile(r"""['"]\s*,\s*['"]""".join(map(re.escape, steps)) + "|" + "/".join(map(re.escape, steps)))
+        found: list[tuple[str, str]] = []
+        for path, text in self._code(domain):
+            named = {sources.get((match[1], match[2]), (match[1], match[2])) for match in _SOURCE.finditer(text)}
+            if (schema, table) in named or relation.search(text) or (path.endswith(".py") and key.search(text)):
+                found.append((path, text))
+        return tuple(found)
+
+    @functools.cache  # noqa: B019
+    def _code(self, domain: str) -> tuple[tuple[str, str], ...]:
+        found: list[tuple[str, str]] = []
+        for path, content in sorted(self.state.files.items()):
+            if path.startswith((f"dbt_projects/{domain}_dbt/", f"domains/{domain}/")) and path.endswith((".sql", ".py")):
+                text = content.decode(errors="replace")
+                found.append((path, _COMMENT.sub(_blank, text) if path.endswith(".sql") else re.sub(r"#[^\n]*", "", text)))
+        return tuple(found)
+
+    @functools.cache  # noqa: B019
+    def _sources(self, domain: str) -> dict[tuple[str, str], tuple[str, str]]:
+        """dbt's names of sources to relations: ``schema`` and ``identifier`` may differ from the names."""
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for path, content in self.state.files.items():
+            if path.startswith(f"dbt_projects/{domain}_dbt/") and path.endswith((".yml", ".yaml")) and b"sources:" in content:
+                try:
+                    sources = self.state.document(path).data.get("sources")
+                except SourceError:
+                    continue  # dbt's own file: `mesh prepare` reports it; its models count by the names they write
+                for source in sources if isinstance(sources, list) else ():
+                    tables = source.get("tables") if isinstance(source, dict) else None
+                    for table in tables if isinstance(tables, list) else ():
+                        if isinstance(table, dict):
+                            name = (str(source.get("name")), str(table.get("name")))
+                            found[name] = (str(source.get("schema") or name[0]), str(table.get("identifier") or name[1]))
+        return found
+
+
+def _rules(state: State, domain: str, product: str, table: str, column: str) -> Iterator[str]:
+    """Contracts of the domain whose relationships or queries name the column."""
+    targets = {f"{product}.{table}.{column}", f"{product}.{table}.{table}.{column}"}
+    relation = re.compile(rf"(?<![\w.]){re.escape(naming.port_schema(product))}\s*\.\s*{re.escape(table)}(?!\w)", re.IGNORECASE)
+    word = re.compile(rf"(?<!\w){re.escape(column)}(?!\w)", re.IGNORECASE)
+    paths = [path for path in state.product_files if path.startswith(f"domains/{domain}/") and ".odcs." in path]
+    for path, document in state.readable(paths)[0].items():
+        if str(document.data.get("dataProduct")) == product:
+            continue
+        for steps, value in _texts(document.data, ()):
+            reads = steps[-1] == "query" and relation.search(value) and word.search(value)
+            if reads or value in targets:
+                yield f"{path}:{document.line(steps)}"
+
+
+def _texts(value: Any, steps: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    if isinstance(value, str) and steps:
+        yield steps, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _texts(inner, (*steps, key))
+
+
+def _places(path: str, text: str, word: re.Pattern[str]) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if word.search(line):
+            yield f"{path}:{number}"
+
+
+def _blank(found: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", found[0])  # lines keep their numbers

@@ -1,0 +1,246 @@
+"""Compares two states of the mesh's files: every change of every product, contract and model, its version step, its consumers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from platform_core.contracts.clauses import physical_name
+from platform_core.contracts.compatibility.change import Change, Hit, Report, Sort
+from platform_core.contracts.compatibility.column_use import ColumnUses
+from platform_core.contracts.compatibility.consumers import Consumers
+from platform_core.contracts.compatibility.difference import Difference
+from platform_core.contracts.compatibility.judge import judged
+from platform_core.contracts.compatibility.ruling import RULINGS, VersionStep
+from platform_core.contracts.compatibility.state import State, Unreadable, text_of
+from platform_core.contracts.compatibility.versions import VersionCheck, largest, step_between
+from platform_core.contracts.source import Document
+
+_RANK = {"breaking": 0, "additive": 1, "cosmetic": 2}
+_COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The changed files of one state, by what they describe."""
+
+    documents: Mapping[tuple[Sort, str], Document]
+    unreadable: tuple[Unreadable, ...]
+
+
+def compare(old: State, new: State) -> Report:
+    """Every change from one state to another. Files that cannot be read are named; all others are still judged."""
+    paths = [path for path in {**old.product_files, **new.product_files} if old.files.get(path) != new.files.get(path)]
+    before, after = (_side(state, [path for path in paths if path in state.files]) for state in (old, new))
+    unreadable = (*before.unreadable, *after.unreadable)
+    broken = {problem.file for problem in unreadable}
+    changes: list[Change] = [*_models(old, new)]
+    pairs: dict[str, tuple[Document, Document]] = {}
+    for key in dict.fromkeys([*before.documents, *after.documents]):
+        left, right = before.documents.get(key), after.documents.get(key)
+        if any(str(document.path) in broken for document in (left, right) if document) and not (left and right):
+            continue  # its other state cannot be read: neither new nor gone
+        changes += _changes(*key, left, right)
+        if left is not None and right is not None:
+            pairs[key[1]] = (left, right)
+    checks = {check.subject: check for check in _versions(changes, pairs, new)}
+    versions = (*checks.values(), *_outputs(new, checks))
+    changes.sort(key=lambda change: (_RANK[change.ruling.verdict], change.subject, change.file, change.line, change.path))
+    return Report(old.name, new.name, tuple(_with_hits(changes, old, new)), versions, unreadable)
+
+
+def _side(state: State, paths: list[str]) -> _Side:
+    documents, unreadable = state.readable(sorted(paths))
+    found: dict[tuple[Sort, str], Document] = {}
+    wrong = list(unreadable)
+    for path, document in documents.items():
+        sort: Sort = "contract" if ".odcs." in path else "product"
+        name = text_of(document.data.get("id"))
+        if name is None:
+            wrong.append(Unreadable(state.name, path, document.line(("id",)), f"the {sort} has no id"))
+        elif (sort, name) in found:
+            message = f"the {sort} id {name!r} is also that of {found[sort, name].path}"
+            wrong.append(Unreadable(state.name, path, document.line(("id",)), message))
+        else:
+            found[sort, name] = document
+    return _Side(found, tuple(wrong))
+
+
+def _changes(sort: Sort, subject: str, left: Document | None, right: Document | None) -> Iterator[Change]:
+    if left is None or right is None:
+        document = right or left
+        assert document is not None
+        name = f"{sort}-{'added' if left is None else 'removed'}"
+        if left is not None and str(left.data.get("status")).lower() == "retired":
+            name = "retired-removed"
+        action = "added" if left is None else "removed"
+        contracts = (subject,) if sort == "contract" else _offered(document.data)
+        place = ("old" if right is None else "new", str(document.path), document.line(("id",)))
+        yield Change(sort, subject, "", action, RULINGS[name], None, None, *place, contracts)
+        return
+    for found in judged(left.data, right.data):
+        difference = found.difference
+        table, column = _about(difference, left.data, right.data)
+        yield Change(
+            sort=sort,
+            subject=subject,
+            path=difference.path,
+            action=difference.action,
+            ruling=found.ruling,
+            before=difference.before,
+            after=difference.after,
+            **_place(difference, left, right),
+            contracts=(subject,) if sort == "contract" else _concerned(difference, left.data),
+            table=table,
+            column=column,
+        )
+
+
+def _place(difference: Difference, left: Document, right: Document) -> dict[str, Any]:
+    if difference.action == "removed":
+        return {"state": "old", "file": str(left.path), "line": left.line(difference.old_steps)}
+    return {"state": "new", "file": str(right.path), "line": right.line(difference.new_steps)}
+
+
+def _about(difference: Difference, left: Any, right: Any) -> tuple[str | None, str | None]:
+    """Table and column by the names that consumers use so far; by the new ones for what is new."""
+    for steps, document in ((difference.old_steps, left), (difference.new_steps, right)):
+        match list(steps):
+            case ["schema", int(table), "properties", int(column), *_]:
+                return _named(document["schema"][table]), _named(document["schema"][table]["properties"][column])
+            case ["schema", int(table), *_]:
+                return _named(document["schema"][table]), None
+            case _:
+                continue
+    return None, None
+
+
+def _named(item: Any) -> str | None:
+    return physical_name(item) if isinstance(item, dict) and (item.get("physicalName") or "name" in item) else None
+
+
+def _offered(data: Mapping[str, Any]) -> tuple[str, ...]:
+    ports = data.get("outputPorts")
+    found = [port.get("contractId") for port in (ports if isinstance(ports, list) else []) if isinstance(port, dict)]
+    return tuple(contract for contract in found if isinstance(contract, str))
+
+
+def _concerned(difference: Difference, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The contracts whose consumers a change of a product file reaches: that of the port, all for the product as a whole."""
+    if difference.shape.startswith(("inputPorts", "team", "support", "managementPorts")):
+        return ()
+    if difference.shape.startswith("outputPorts"):
+        item = difference.before if difference.shape == "outputPorts[]" else difference.holder("contractId")[0]
+        contract = item.get("contractId") if isinstance(item, dict) else None
+        return (contract,) if isinstance(contract, str) else ()
+    return _offered(data)
+
+
+def _versions(changes: list[Change], pairs: Mapping[str, tuple[Document, Document]], new: State) -> Iterator[VersionCheck]:
+    """One check per contract and product that changed; a model demands the step of the contract that it fills."""
+    demanded: dict[str, list[VersionStep]] = {subject: [] for subject in pairs}
+    for change in changes:
+        for subject in change.contracts if change.sort == "model" and change.ruling.step != "none" else (change.subject,):
+            demanded.setdefault(subject, []).append(change.ruling.step)
+    filled = {subject for change in changes if change.sort == "model" for subject in change.contracts} & demanded.keys() - pairs.keys()
+    stayed = {str(document.data.get("id")): (document, document) for document in (_contracts(new) if filled else ())}
+    for subject, steps in demanded.items():
+        left, right = pairs.get(subject) or stayed.get(subject) or (None, None)
+        if left is not None and right is not None and steps:
+            before, after = left.data.get("version"), right.data.get("version")
+            taken, line = step_between(before, after), right.line(("version",))
+            yield VersionCheck(subject, str(before), str(after), largest(steps), taken, str(right.path), line)
+
+
+def _contracts(state: State) -> Iterable[Document]:
+    return state.readable(path for path in state.product_files if ".odcs." in path)[0].values()
+
+
+def _outputs(new: State, checks: Mapping[str, VersionCheck]) -> Iterator[VersionCheck]:
+    """The version that a product's output names for a contract must take the same step as the contract, in a file that stayed too."""
+    paths = [path for path in new.product_files if ".odps." in path] if checks else []
+    for path, document in new.readable(paths)[0].items():
+        ports = document.data.get("outputPorts")
+        for index, port in enumerate(ports if isinstance(ports, list) else []):
+            check = checks.get(str(port.get("contractId"))) if isinstance(port, dict) else None
+            if check is not None:
+                version, line = port.get("version"), document.line(("outputPorts", index, "version"))
+                subject = f"{document.data.get('id')} output {port.get('name')}"
+                taken = step_between(check.before, version)
+                yield replace(check, subject=subject, after=str(version), taken=taken, file=path, line=line)
+
+
+def _models(old: State, new: State) -> Iterator[Change]:
+    """What became of the dbt models: gone under a promise, written anew, or new."""
+    promised = _promised(new)
+    for (domain, name), path in old.models.items():
+        contracts = promised.get((domain, name), ())
+        later = new.models.get((domain, name))
+        subject = f"{domain}/{name}"
+        if later is None:
+            made_in_python = _named_in_python(new, domain, name)
+            ruling = RULINGS[
+                "model-removed" if contracts and not made_in_python else "model-source" if contracts else "model-unused-removed"
+            ]
+            yield Change("model", subject, "", "removed", ruling, None, None, "old", path, 1, contracts, table=name)
+        elif _code(old.files[path]) != _code(new.files[later]):
+            line = _first_other_line(old.files[path], new.files[later])
+            yield Change("model", subject, "", "changed", RULINGS["model-changed"], None, None, "new", later, line, contracts, table=name)
+    for key, path in new.models.items():
+        if key not in old.models:
+            yield Change("model", "/".join(key), "", "added", RULINGS["model-added"], None, None, "new", path, 1)
+
+
+def _promised(state: State) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Domain and candidate relation to the contracts that it fills."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for document in _contracts(state):
+        contract = text_of(document.data.get("id"))
+        tables = document.data.get("schema")
+        for table in tables if contract and isinstance(tables, list) else ():
+            name = _named(table)
+            if name is None or contract is None:
+                continue
+            properties = table.get("customProperties")
+            entries = [entry for entry in (properties if isinstance(properties, list) else []) if isinstance(entry, dict)]
+            model = next((str(entry.get("value")) for entry in entries if entry.get("property") == "model"), name)
+            key = (contract.partition(".")[0], model)
+            found[key] = (*found.get(key, ()), contract)
+    return found
+
+
+def _named_in_python(state: State, domain: str, name: str) -> bool:
+    word = re.compile(rf"\b{re.escape(name)}\b".encode())
+    prefix = f"domains/{domain}/src/"
+    return any(path.startswith(prefix) and path.endswith(".py") and word.search(content) for path, content in state.files.items())
+
+
+def _code(content: bytes) -> str:
+    return " ".join(_COMMENT.sub(" ", content.decode(errors="replace")).split())
+
+
+def _first_other_line(before: bytes, after: bytes) -> int:
+    old, new = before.splitlines(), after.splitlines()
+    return next(
+        (number for number, (left, right) in enumerate(zip(old, new, strict=False), 1) if left != right), min(len(old), len(new)) or 1
+    )
+
+
+def _with_hits(changes: list[Change], old: State, new: State) -> Iterator[Change]:
+    consumers = Consumers(new, old)
+    uses = ColumnUses(new)
+    for change in changes:
+        readers = [reader for contract in dict.fromkeys(change.contracts) for reader in consumers.of(contract)]
+        column = None if change.ruling.name == "column-added" else change.column
+        yield replace(
+            change,
+            hits=tuple(
+                Hit(
+                    reader,
+                    uses.of(reader.domain, reader.contract.rpartition(".")[0], change.table, column) if column and change.table else None,
+                )
+                for reader in readers
+            ),
+        )

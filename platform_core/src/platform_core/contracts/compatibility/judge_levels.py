@@ -1,0 +1,141 @@
+"""Judges of service levels, retention and price (ODCS ``slaProperties[]`` and ``price``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from platform_core.contracts.compatibility.difference import Difference
+from platform_core.contracts.compatibility.judgement import Clause, by_action, once
+
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+    **dict.fromkeys(("w", "week", "weeks"), 604800.0),
+    **dict.fromkeys(("mo", "month", "months"), 2629746.0),  # a twelfth of a Gregorian year
+    **dict.fromkeys(("y", "yr", "year", "years"), 31556952.0),
+}
+_SHARE = {**dict.fromkeys(("percent", "%", "percentage"), 0.01), **dict.fromkeys(("ratio", "share"), 1.0)}
+# The standard's list of properties with their short codes, by what is better for consumers.
+_LESS = {
+    "freshness",
+    "latency",
+    "ly",
+    "frequency",
+    "fy",
+    "timetodetect",
+    "td",
+    "timetonotify",
+    "tn",
+    "timetorepair",
+    "tr",
+    "errorrate",
+    "er",
+}
+_MORE = {"availability", "av", "throughput", "th", "endofsupport", "es", "endoflife", "el"}
+_LESS_DATES = {"generalavailability", "ga"}
+_RETENTION = {"retention", "re"}
+
+
+def _level(difference: Difference) -> str:
+    item = difference.before or difference.after or {}
+    if _name(item) in _RETENTION:
+        return by_action(difference, added="retention-shortened", removed="retention-shortened", changed="level-changed")
+    return by_action(difference, added="level-added", removed="level-removed", changed="level-changed")
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return str(item.get("property", "")).replace("_", "").lower()
+
+
+def _value(difference: Difference) -> str:
+    """Value and unit are one promise: 24 hours and 1 day are the same."""
+    before, after = difference.inner
+    old, new = _measure(before), _measure(after)
+    name = _name(after)
+    if old is None or new is None or old[1] != new[1]:
+        return "retention-shortened" if name in _RETENTION else "level-changed"
+    if math.isclose(old[0], new[0], rel_tol=1e-9):
+        return "same-meaning"
+    more = new[0] > old[0]
+    if name in _RETENTION:
+        return "retention-extended" if more else "retention-shortened"
+    if name in _MORE:
+        return "level-tightened" if more else "level-loosened"
+    if name in _LESS | _LESS_DATES:
+        return "level-loosened" if more else "level-tightened"
+    return "level-changed"
+
+
+def _measure(item: Mapping[str, Any]) -> tuple[float, str] | None:
+    """A number on an axis, and the axis; None for what has no order."""
+    value, unit = item.get("value"), str(item.get("unit") or "").lower()
+    if isinstance(value, str):
+        try:
+            return float(value.strip().rstrip("%")) * _factor(unit), _axis(unit)
+        except ValueError:
+            pass
+        try:
+            return datetime.fromisoformat(value.strip()).replace(tzinfo=None).toordinal(), "date"
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return (number * _factor(unit), _axis(unit)) if math.isfinite(number) else None
+
+
+def _factor(unit: str) -> float:
+    return _SECONDS.get(unit) or _SHARE.get(unit) or 1.0
+
+
+def _axis(unit: str) -> str:
+    return "time" if unit in _SECONDS else "share" if unit in _SHARE else unit
+
+
+def _objective(difference: Difference) -> str:
+    """The indicator ``{ratio, window}``: a higher ratio over the same window is the better promise."""
+    before, after = (_objective_of(side) for side in difference.holder("property", "value")[:2])
+    if difference.action in {"added", "removed"} and difference.shape.endswith("[]"):
+        return "level-added" if difference.action == "added" else "level-removed"
+    if before is None or after is None or before[1] != after[1]:
+        return "level-changed"
+    return "same-meaning" if before[0] == after[0] else "level-tightened" if after[0] > before[0] else "level-loosened"
+
+
+def _objective_of(side: Mapping[str, Any]) -> tuple[float, Any] | None:
+    value = side.get("value")
+    ratio = value.get("ratio") if isinstance(value, dict) else None
+    known = isinstance(ratio, int | float) and not isinstance(ratio, bool)
+    return (float(ratio), value.get("window")) if known and ratio is not None and isinstance(value, dict) else None
+
+
+def _price(difference: Difference) -> str:
+    before, after = (side.get("priceAmount") for side in difference.inner)
+    if not all(isinstance(amount, int | float) and not isinstance(amount, bool) for amount in (before, after)):
+        return "price-raised"
+    return "same-meaning" if before == after else "price-raised" if after > before else "price-lowered"  # pyright: ignore[reportOptionalOperand]
+
+
+_LEVEL = r"slaProperties\[\]"
+CLAUSES: tuple[Clause, ...] = (
+    Clause(r"slaProperties", once("level-changed")),
+    Clause(_LEVEL, _level),
+    Clause(rf"{_LEVEL}\.(?:value|unit)", _value),
+    Clause(rf"{_LEVEL}\.customProperties(?:\[\](?:\.(?:property|value)(?:\..*)?)?)?", _objective),
+    Clause(rf"{_LEVEL}\.(?:valueExt|element|property)|slaDefaultElement", once("level-changed")),
+    Clause(
+        rf"{_LEVEL}\.(?:id|description|driver|schedule|scheduler|authoritativeDefinitions|customProperties)(?:[.\[].*)?",
+        once("documentation"),
+    ),
+    Clause(r"price\.priceAmount", _price),
+    Clause(r"price\.id", once("documentation")),
+    Clause(r"price(?:\..*)?", once("price-raised")),
+)
