@@ -1,7 +1,8 @@
 """Protocol messages into raw tables, exactly once: rows and the state that covers them commit in one transaction.
 
 A STATE seals the rows that came before it; only sealed rows commit, together with that state. Whatever is killed in between
-leaves the last pair of rows and state, and the next sync resumes from there.
+leaves the last pair of rows and state, and the next sync resumes from there. What is committed is fixed when the commit begins;
+it then runs beside the decoding of what follows, and the session belongs to it until it ends.
 
 | sync mode | when its rows become visible |
 |---|---|

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS mesh.syncs (
     status      text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled', 'killed')),
     started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
-    streams     jsonb NOT NULL DEFAULT '{}',  -- {stream: {rows, bytes, cursor}}, what is committed so far
+    streams     jsonb NOT NULL DEFAULT '{}',  -- {stream: {rows, bytes, cursor, committed}}, what is committed so far
     raw_object  text,                         -- URL of the immutable raw copy
     error       text
 );
