@@ -55,10 +55,14 @@ def show_syncs(session: Session, connection: Connection, as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("sync", "started (UTC)", "status", "rows committed", "MB"):
+    for title in ("sync", "started (UTC)", "status", "rows committed", "size"):
         table.add_column(title)
     for manifest in found:
-        size = f"{manifest.compressed_bytes / 1e6:.1f}"
+        size = (
+            f"{manifest.compressed_bytes / 1e6:,.1f} MB"
+            if manifest.compressed_bytes >= 1e6
+            else f"{manifest.compressed_bytes / 1e3:.1f} kB"
+        )
         started = f"{manifest.started_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(Text(manifest.sync_id), started, manifest.status, f"{manifest.rows:,}", size)
     out.print(table)
