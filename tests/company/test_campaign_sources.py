@@ -35,9 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     found: list[str] = []
     server = serve(0, Platforms(400, "t0ken", "k3y"))
-    server.RequestHandlerClass.log_message = lambda _handler, _form, request, status, *_more: found.append(
-        f"{status} {request.split()[1]}"
-    )
+    server.RequestHandlerClass.log_message = lambda _handler, _form, request, status, *_more: found.append(f"{status} {request.split()[1]}")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("AD_PLATFORMS_URL", f"http://127.0.0.1:{server.server_port}")
