@@ -229,6 +229,30 @@ def test_a_table_of_somebody_else_is_not_touched(inbox: Inbox) -> None:
         inbox.look()
 
 
+def test_rows_on_their_way_arrive_before_the_transaction_begins(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loader copies into its staging table beside the reading, over the one session that then begins the transaction."""
+    made: list[Any] = []
+    busy: list[Any] = []
+    begin, retire = loader.Loader.__init__, ledger.retire_former
+
+    def remember(self: Any, *arguments: Any, **options: Any) -> None:
+        made.append(self)
+        begin(self, *arguments, **options)
+
+    def look(*arguments: Any, **options: Any) -> int:
+        busy.append(made[-1]._background._thread)
+        return retire(*arguments, **options)
+
+    monkeypatch.setattr(loader, "BUFFER_BYTES", 50_000)
+    monkeypatch.setattr(loader.Loader, "__init__", remember)
+    monkeypatch.setattr(ledger, "retire_former", look)
+    inbox.put("a.csv", "id\n" + "".join(f"{number}\n" for number in range(20_000)))
+    inbox.put("b.csv", "id\n" + "".join(f"{number}\n" for number in range(20_000, 40_000)))
+    assert inbox.look().rows == 40_000
+    assert busy == [None, None]
+    assert inbox.rows("count(*), count(DISTINCT id)", "") == [(40_000, 40_000)]
+
+
 def test_two_runners_at_once_do_not_double(inbox: Inbox) -> None:
     for number in range(6):
         inbox.put(f"{number}.csv", f"id\n{number}\n")

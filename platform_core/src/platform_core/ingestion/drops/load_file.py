@@ -24,6 +24,7 @@ from platform_core.ingestion.drops.drop import FILE_COLUMN, ROW_COLUMN, Drop
 from platform_core.ingestion.drops.errors import UnreadableFileError
 from platform_core.ingestion.drops.inference import Profile, TextReading, choose_kinds, json_schema, profile, typed_value
 from platform_core.ingestion.drops.ledger import Load
+from platform_core.ingestion.errors import IngestionError
 from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Json, dump_json
 from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
@@ -217,11 +218,16 @@ class _Load:
                 on_rows(writer.received)
             if writer.received != expected:
                 raise UnreadableFileError("The file changed while it was read.", remedy="Drop it again when it is finished.")
+            loader.wait()  # rows may still be on their way into the staging table, over the session that is used now
             raw_object = raw.finish(ended("succeeded", {self._task.name: Committed(writer.received)}))
             with session.transaction():
                 replaced = in_transaction(Load(self._sync_id, self._name, writer.received))
                 loader.finish(raw_object)
         except BaseException as error:
+            try:
+                loader.wait()
+            except (psycopg.Error, IngestionError):
+                _log.exception("%s: what ran beside this failure failed too", drop.id)
             self._record_failure(raw, ended, error)
             raise
         return LoadedFile(
