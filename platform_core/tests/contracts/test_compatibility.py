@@ -315,6 +315,12 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     ("role added", "profiles", add(lambda d: d["roles"], {"role": "auditor"}), {"role-added"}),
     ("role that writes", "profiles", lambda d: d["roles"][0].update(access="write"), {"role-access"}),
     ("other approvers", "profiles", lambda d: d["roles"][0].update(firstLevelApprovers="x"), {"role-approvers"}),
+    (
+        "retention as a custom property",
+        "profiles",
+        before(top(customProperties=[custom("retention", "30d")]), top(customProperties=[custom("retention", "60d")])),
+        {"retention-extended"},
+    ),
     ("row filter", "profiles", put(table, customProperties=[custom("rowFilter", "country = 'PT'")]), {"protection"}),
     # place, people, words
     ("server introduced", "profiles", top(servers=[SERVER]), {"server-added"}),

@@ -67,6 +67,8 @@ def diff(
 ) -> None:
     """Classify every change of products, contracts and models; name the version step it demands and the consumers it hits.
 
+    REF is a revision to compare the files with; A..B names two commits, A... what changed since the branch left A.
+
     The checkout stays as it is. Exit codes: 0 nothing breaks and every version took its step; 1 something breaks (unless
     --allow-breaking), or a version lacks its step or goes back; 2 the states, or some of their files, cannot be compared.
 
@@ -172,6 +174,8 @@ def impact(
     as_json: AsJson = False,
 ) -> None:
     """Name the products that a change of a port or column would hit, also through others, with their owners.
+
+    PORT is domain.product.port, or domain.product when it has one; behind it a column, a table, or table.column.
 
     Examples:
 

@@ -16,6 +16,7 @@ Step = str | int
 _MAX_BYTES = 4_000_000
 _MAX_VALUES = 200_000
 _MAX_DEPTH = 100
+_MAX_BITS = 10_000
 _SAFE_DEPTH = 1_000
 _TAG = "tag:yaml.org,2002:"
 _COLLECTIONS = (f"{_TAG}map", f"{_TAG}seq")
@@ -216,11 +217,14 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node) -> Any:
         try:
-            return self._loader.construct_object(node, deep=True)
+            value = self._loader.construct_object(node, deep=True)
         except (ValueError, LookupError, AttributeError, TypeError) as error:  # PyYAML's constructors trust a tag that was written out
             raise self._error(
                 f"the value does not fit the tag {_short(node.tag)}", node, "remove the tag, or put the value in quotes"
             ) from error
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:  # Python refuses to print it, so every message about it would fail
+            raise self._error("the number has thousands of digits", node, "write a smaller one, or put it in quotes")
+        return value
 
     def _error(self, what: str, node: yaml.Node, remedy: str) -> SourceError:
         return SourceError(what, where=f"{self._file}:{node.start_mark.line + 1}", remedy=remedy)

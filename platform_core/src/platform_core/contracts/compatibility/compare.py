@@ -174,10 +174,11 @@ def _outputs(new: State, checks: Mapping[str, VersionCheck]) -> Iterator[Version
 
 def _models(old: State, new: State) -> Iterator[Change]:
     """What became of the dbt models: gone under a promise, written anew, or new."""
-    promised = _promised(new)
-    for (domain, name), path in old.models.items():
+    touched = [key for key, path in old.models.items() if key not in new.models or old.files[path] != new.files[new.models[key]]]
+    promised = _promised(new) if touched else {}
+    for domain, name in touched:
+        path, later = old.models[domain, name], new.models.get((domain, name))
         contracts = promised.get((domain, name), ())
-        later = new.models.get((domain, name))
         subject = f"{domain}/{name}"
         if later is None:
             made_in_python = _named_in_python(new, domain, name)

@@ -102,6 +102,8 @@ def _inside(repo: Path) -> None:
     try:
         _git(repo, "rev-parse", "--is-inside-work-tree")
     except ComparisonError as error:
+        if "another user" in error.what:
+            raise
         remedy = "change into a clone, or compare two folders: ./mesh diff --from DIR --to DIR"
         raise ComparisonError(f"this is no git repository ({error.what})", where=str(repo), remedy=remedy) from error
 
@@ -114,8 +116,11 @@ def _git(repo: Path, *arguments: str, given: bytes = b"") -> bytes:
             "git is not installed", remedy="install git, or compare two folders: ./mesh diff --from DIR --to DIR"
         ) from error
     if result.returncode:
+        if b"dubious ownership" in result.stderr:
+            remedy = f"trust the clone: git config --global --add safe.directory {repo}"
+            raise ComparisonError("the clone belongs to another user, so git does not read it", where=str(repo), remedy=remedy)
         said = result.stderr.decode(errors="replace").strip().splitlines()
         raise ComparisonError(
-            said[-1] if said else f"git {arguments[0]} failed with {result.returncode}", where=str(repo), remedy="see git's words"
+            said[0] if said else f"git {arguments[0]} failed with {result.returncode}", where=str(repo), remedy="see git's words"
         )
     return result.stdout

@@ -77,12 +77,21 @@ def _custom(difference: Difference) -> str:
     if name in _MODEL:
         return "model-source"
     if _RETENTION.search(name):
-        return "retention-shortened"
+        return _retention(difference)
     if _PROTECTION.search(name):
         return "protection"
     if _MEANING.fullmatch(name):
         return _governed("custom-meaning-added", "unit" if "unit" in name.lower() or "currency" in name.lower() else "meaning", difference)
     return "unknown"
+
+
+def _retention(difference: Difference) -> str:
+    """``30d`` to ``60d`` keeps more; what has no such form counts as less."""
+    amounts = [re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*(\D*)", str(value).strip()) for value in (difference.before, difference.after)]
+    if not all(amounts) or difference.action != "changed":
+        return "retention-shortened"
+    old, new = ((float(match[1]), match[2]) for match in amounts if match)
+    return "retention-extended" if old[1] == new[1] and new[0] > old[0] else "retention-shortened"
 
 
 CLAUSES: tuple[Clause, ...] = (

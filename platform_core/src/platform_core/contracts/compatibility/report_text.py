@@ -16,7 +16,7 @@ _COSMETIC_SHOWN = 20
 
 def as_document(report: Report, *, exit_code: int) -> dict[str, Any]:
     """The report as plain data, in the form that ``mesh diff --json`` documents."""
-    return {
+    document = {
         "from": report.old,
         "to": report.new,
         "exit_code": exit_code,
@@ -25,6 +25,23 @@ def as_document(report: Report, *, exit_code: int) -> dict[str, Any]:
         "versions": [{**check.__dict__, "enough": check.enough, "message": check.message} for check in report.versions],
         "unreadable": [problem.__dict__ for problem in report.unreadable],
     }
+    return _plain(document)
+
+
+def _plain(value: Any) -> Any:
+    """The value as every reader of JSON takes it: no integer beyond 64 bits, no half of a surrogate pair."""
+    if isinstance(value, dict):
+        return {printable(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    return printable(value) if isinstance(value, str) else value
+
+
+def printable(text: str) -> str:
+    """Text that every terminal and file takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _change(change: Change) -> dict[str, Any]:
@@ -68,13 +85,17 @@ def hit_document(hit: Hit) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """A value in at most 60 characters of one line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False, default=str)
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def what(change: Change) -> str:
     """What happened, in a few words: the clause, and its values where both sides are short."""
+    return printable(_what(change))
+
+
+def _what(change: Change) -> str:
     path = change.path or change.sort
     if change.action == "changed" and change.before is not None and change.after is not None:
         return f"{path}: {shown(change.before)} → {shown(change.after)}"
@@ -107,7 +128,7 @@ def hit_consumers(report: Report) -> list[tuple[Consumer, list[tuple[Change, Hit
 
 def markdown(report: Report, *, allow_breaking: bool = False) -> str:
     """The report for a pull request; long ones are cut, and say so."""
-    text = "\n".join(_markdown(report, allow_breaking)) + "\n"
+    text = printable("\n".join(_markdown(report, allow_breaking)) + "\n")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rpartition(chr(10))[0]}\n\n*Cut here; run `./mesh diff` for all of it.*\n"
 
 
