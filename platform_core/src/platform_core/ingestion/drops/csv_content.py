@@ -98,8 +98,7 @@ def _text(path: Path, form: _Form) -> io.TextIOWrapper:
 
 def _records(text: io.TextIOWrapper, form: _Form) -> Iterator[tuple[int, list[str]]]:
     """Records with the line on which they begin. Empty lines before the header are skipped."""
-    before = csv.field_size_limit(_LONGEST_VALUE)
-    del before  # a setting of the whole process; nothing else here reads CSV
+    csv.field_size_limit(_LONGEST_VALUE)  # a setting of the whole process; nothing else here reads CSV
     reader = csv.reader(text, delimiter=form.delimiter, strict=True)
     begun, offset = False, form.header_row
     while True:
