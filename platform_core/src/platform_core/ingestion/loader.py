@@ -52,7 +52,7 @@ from platform_core.ingestion.state import (
 from platform_core.ingestion.tables import plan_table, read_table
 from platform_core.ingestion.writer import StreamWriter
 
-BUFFER_BYTES = 4_000_000  # rows in memory, over all streams; as much again while it is copied
+BUFFER_BYTES = 3_000_000  # rows in memory, over all streams; as much again while it is copied
 COMMIT_BYTES = 400_000_000  # sealed rows in staging tables: fewer, larger merges cost the server less
 COMMIT_SECONDS = 15.0  # how much of a slow source's work a kill may cost
 

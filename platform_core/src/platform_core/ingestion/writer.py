@@ -31,7 +31,7 @@ from platform_core.ingestion.tables import (
 from platform_core.ingestion.types import META_COLUMNS, Column, Kind
 from platform_core.ingestion.values import NULLED, clean_text
 
-_COPY_LINES = 4096
+_COPY_LINES = 2048
 
 
 @dataclass(frozen=True)

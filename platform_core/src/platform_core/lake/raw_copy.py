@@ -20,7 +20,7 @@ from platform_core.lake.files import LakeFiles
 from platform_core.lake.raw_layout import OBJECT, PARTIAL, RUNNING, RawCopyError, piece_name, put_manifest, raw_folder
 
 _LEVEL = 1  # measured on 181 MB of faker records: 27.7 MB in 0.37 CPU-s; level 3 is 26.9 MB in 0.57
-_QUEUE_BLOCKS = 8
+_QUEUE_BLOCKS = 4
 # S3 takes parts of 5 MiB and more, 10,000 an object: this allows 80 GB compressed, and is what memory holds.
 _PART_BYTES = 8 << 20
 
