@@ -256,6 +256,15 @@ def test_whole_products_contracts_and_models(clone: Clone) -> None:
     assert {"product-added", "contract-added"} <= {change["ruling"] for change in back["changes"]}
 
 
+def test_a_changed_model_reaches_the_consumers_of_the_ports_behind_it(clone: Clone) -> None:
+    path = clone.root / "dbt_projects/customer_dbt/models/staging/stg_users.sql"
+    path.write_text(f"{path.read_text()}\nwhere true\n")
+    document = clone.json("diff", "HEAD")
+    (change,) = document["changes"]
+    assert (change["ruling"], change["verdict"], change["step"], document["exit_code"]) == ("model-changed", "cosmetic", "none", 0)
+    assert {hit["product"] for hit in change["consumers"]} == {"sales.orders", "marketing.customer_segments"}
+
+
 def test_a_retired_product_may_go(clone: Clone) -> None:
     for name in ("product.odps.yaml", "contracts/customer_segments.odcs.yaml"):
         clone.replace(f"{SEGMENTS}/{name}", ("status: active", "status: retired"))
@@ -334,6 +343,7 @@ def test_impact_of_a_column_names_the_code_that_reads_it(clone: Clone) -> None:
         ("select p.* from customer_profiles.profiles as p", "may read"),
         ("select {{ dbt_utils.star(source('customer_profiles', 'profiles')) }} from x", "may read"),
         ("select count(*) as number from {{ source('customer_profiles', 'profiles') }} -- email", "does not name it"),
+        ("select '--' as dash, email from customer_profiles.profiles", "reads"),
         ('select "email" from "customer_profiles"."profiles"', "reads"),
         ("select email from other", "unknown"),
     ],

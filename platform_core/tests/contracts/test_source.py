@@ -83,6 +83,7 @@ MERGE_BOMB = "a: &a {x: 1}\n" + "".join(f"{name}: &{name} {{<<: [{', '.join([f'*
         ("a: !!timestamp soon\n", 1, "!!timestamp"),
         ("a: !!float x\n", 1, "!!float"),
         ("a: " + "9" * 5000 + "\n", 1, ""),
+        ("a: 1\nb: 0x" + "f" * 5000 + "\n", 2, "thousands of digits"),
         (BOMB, 6, "more than 200,000 values"),
         (MERGE_BOMB, 6, "more than 200,000 values"),
         ("a: \x07\n", 1, "not valid YAML"),

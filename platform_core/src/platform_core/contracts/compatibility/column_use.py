@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from platform_core.contracts import naming
+from platform_core.contracts.compatibility.sql_text import without_comments
 from platform_core.contracts.compatibility.state import State
 from platform_core.contracts.source import SourceError
 
 Reading = Literal["reads", "may read", "does not name it", "unknown"]
 
-_COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
 _STAR = re.compile(r"(?:select\s+(?:distinct\s+)?|\.\s*|,\s*)\*(?!\s*\d)|\bstar\s*\(", re.IGNORECASE)
 _MACRO = re.compile(r"\{%-?\s*(?:for|call|set)\b|\{\{-?\s*(?!(?:source|ref|config|this|var|target|env_var)\b)\w")
 _SOURCE = re.compile(r"\bsource\s*\(\s*['\"]([^'\"]+)['\"]\s*,\s*['\"]([^'\"]+)['\"]\s*\)")
@@ -81,7 +81,7 @@ class ColumnUses:
         for path, content in sorted(self.state.files.items()):
             if path.startswith((f"dbt_projects/{domain}_dbt/", f"domains/{domain}/")) and path.endswith((".sql", ".py")):
                 text = content.decode(errors="replace")
-                found.append((path, _COMMENT.sub(_blank, text) if path.endswith(".sql") else re.sub(r"#[^\n]*", "", text)))
+                found.append((path, without_comments(text) if path.endswith(".sql") else text))
         return tuple(found)
 
     @functools.cache  # noqa: B019
@@ -130,7 +130,3 @@ def _places(path: str, text: str, word: re.Pattern[str]) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if word.search(line):
             yield f"{path}:{number}"
-
-
-def _blank(found: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", " ", found[0])  # lines keep their numbers

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from platform_core.contracts.clauses import physical_name
 from platform_core.contracts.compatibility.change import Change, Hit, Report, Sort
 from platform_core.contracts.compatibility.column_use import ColumnUses
 from platform_core.contracts.compatibility.consumers import Consumers
 from platform_core.contracts.compatibility.difference import Difference
 from platform_core.contracts.compatibility.judge import judged
+from platform_core.contracts.compatibility.models import contract_documents, model_changes, named
 from platform_core.contracts.compatibility.ruling import RULINGS, VersionStep
 from platform_core.contracts.compatibility.state import State, Unreadable, text_of
 from platform_core.contracts.compatibility.versions import VersionCheck, largest, step_between
 from platform_core.contracts.source import Document
 
 _RANK = {"breaking": 0, "additive": 1, "cosmetic": 2}
-_COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def compare(old: State, new: State) -> Report:
     before, after = (_side(state, [path for path in paths if path in state.files]) for state in (old, new))
     unreadable = (*before.unreadable, *after.unreadable)
     broken = {problem.file for problem in unreadable}
-    changes: list[Change] = [*_models(old, new)]
+    changes: list[Change] = [*model_changes(old, new)]
     pairs: dict[str, tuple[Document, Document]] = {}
     for key in dict.fromkeys([*before.documents, *after.documents]):
         left, right = before.documents.get(key), after.documents.get(key)
@@ -109,16 +107,12 @@ def _about(difference: Difference, left: Any, right: Any) -> tuple[str | None, s
     for steps, document in ((difference.old_steps, left), (difference.new_steps, right)):
         match list(steps):
             case ["schema", int(table), "properties", int(column), *_]:
-                return _named(document["schema"][table]), _named(document["schema"][table]["properties"][column])
+                return named(document["schema"][table]), named(document["schema"][table]["properties"][column])
             case ["schema", int(table), *_]:
-                return _named(document["schema"][table]), None
+                return named(document["schema"][table]), None
             case _:
                 continue
     return None, None
-
-
-def _named(item: Any) -> str | None:
-    return physical_name(item) if isinstance(item, dict) and (item.get("physicalName") or "name" in item) else None
 
 
 def _offered(data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -145,17 +139,13 @@ def _versions(changes: list[Change], pairs: Mapping[str, tuple[Document, Documen
         for subject in change.contracts if change.sort == "model" and change.ruling.step != "none" else (change.subject,):
             demanded.setdefault(subject, []).append(change.ruling.step)
     filled = {subject for change in changes if change.sort == "model" for subject in change.contracts} & demanded.keys() - pairs.keys()
-    stayed = {str(document.data.get("id")): (document, document) for document in (_contracts(new) if filled else ())}
+    stayed = {str(document.data.get("id")): (document, document) for document in (contract_documents(new) if filled else ())}
     for subject, steps in demanded.items():
         left, right = pairs.get(subject) or stayed.get(subject) or (None, None)
         if left is not None and right is not None and steps:
             before, after = left.data.get("version"), right.data.get("version")
             taken, line = step_between(before, after), right.line(("version",))
             yield VersionCheck(subject, str(before), str(after), largest(steps), taken, str(right.path), line)
-
-
-def _contracts(state: State) -> Iterable[Document]:
-    return state.readable(path for path in state.product_files if ".odcs." in path)[0].values()
 
 
 def _outputs(new: State, checks: Mapping[str, VersionCheck]) -> Iterator[VersionCheck]:
@@ -170,63 +160,6 @@ def _outputs(new: State, checks: Mapping[str, VersionCheck]) -> Iterator[Version
                 subject = f"{document.data.get('id')} output {port.get('name')}"
                 taken = step_between(check.before, version)
                 yield replace(check, subject=subject, after=str(version), taken=taken, file=path, line=line)
-
-
-def _models(old: State, new: State) -> Iterator[Change]:
-    """What became of the dbt models: gone under a promise, written anew, or new."""
-    touched = [key for key, path in old.models.items() if key not in new.models or old.files[path] != new.files[new.models[key]]]
-    promised = _promised(new) if touched else {}
-    for domain, name in touched:
-        path, later = old.models[domain, name], new.models.get((domain, name))
-        contracts = promised.get((domain, name), ())
-        subject = f"{domain}/{name}"
-        if later is None:
-            made_in_python = _named_in_python(new, domain, name)
-            ruling = RULINGS[
-                "model-removed" if contracts and not made_in_python else "model-source" if contracts else "model-unused-removed"
-            ]
-            yield Change("model", subject, "", "removed", ruling, None, None, "old", path, 1, contracts, table=name)
-        elif _code(old.files[path]) != _code(new.files[later]):
-            line = _first_other_line(old.files[path], new.files[later])
-            yield Change("model", subject, "", "changed", RULINGS["model-changed"], None, None, "new", later, line, contracts, table=name)
-    for key, path in new.models.items():
-        if key not in old.models:
-            yield Change("model", "/".join(key), "", "added", RULINGS["model-added"], None, None, "new", path, 1)
-
-
-def _promised(state: State) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Domain and candidate relation to the contracts that it fills."""
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
-    for document in _contracts(state):
-        contract = text_of(document.data.get("id"))
-        tables = document.data.get("schema")
-        for table in tables if contract and isinstance(tables, list) else ():
-            name = _named(table)
-            if name is None or contract is None:
-                continue
-            properties = table.get("customProperties")
-            entries = [entry for entry in (properties if isinstance(properties, list) else []) if isinstance(entry, dict)]
-            model = next((str(entry.get("value")) for entry in entries if entry.get("property") == "model"), name)
-            key = (contract.partition(".")[0], model)
-            found[key] = (*found.get(key, ()), contract)
-    return found
-
-
-def _named_in_python(state: State, domain: str, name: str) -> bool:
-    word = re.compile(rf"\b{re.escape(name)}\b".encode())
-    prefix = f"domains/{domain}/src/"
-    return any(path.startswith(prefix) and path.endswith(".py") and word.search(content) for path, content in state.files.items())
-
-
-def _code(content: bytes) -> str:
-    return " ".join(_COMMENT.sub(" ", content.decode(errors="replace")).split())
-
-
-def _first_other_line(before: bytes, after: bytes) -> int:
-    old, new = before.splitlines(), after.splitlines()
-    return next(
-        (number for number, (left, right) in enumerate(zip(old, new, strict=False), 1) if left != right), min(len(old), len(new)) or 1
-    )
 
 
 def _with_hits(changes: list[Change], old: State, new: State) -> Iterator[Change]:
