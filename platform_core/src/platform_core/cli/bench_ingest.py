@@ -51,9 +51,11 @@ def bench_ingest(repeat: int, *, users: int, peers: bool) -> dict[str, Any]:
     recorded = recording(settings, folder, users)
     server = EmbeddedPostgres(folder / "postgres")
     server.start()
+    bench = _Bench(folder, recorded, server, repeat)
     try:
-        return _Bench(folder, recorded, server, repeat).run(peers)
+        return bench.run(peers)
     finally:
+        bench.clean()
         server.stop()
 
 
@@ -106,10 +108,15 @@ class _Bench:
             after()
         self._results[key] = summary(name, measured, rows)
 
-    def _fresh(self) -> None:
+    def clean(self) -> None:
+        """Removes what runs left; the recording and the environments stay."""
         with self._warehouse.database("postgres").connect_platform(autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_DATABASE)))
-        shutil.rmtree(self._folder / "home" / "lake", ignore_errors=True)
+        for name in ("home/lake", "dlt", "pyairbyte"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def _fresh(self) -> None:
+        self.clean()
         prepare_databases(self._warehouse)
         apply(self._warehouse, Mesh((_DOMAIN,), {}, {}, ()))
         with self._warehouse.connect_platform(autocommit=True) as connection:
