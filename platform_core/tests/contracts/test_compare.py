@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from platform_core.contracts import official
 from platform_core.contracts.compatibility import State, as_document, compare, folder_state, impact, markdown, what
 from platform_core.contracts.compatibility.acceptance import OPERATORS, Acceptance
+from platform_core.contracts.compatibility.judge import clause_of
 from platform_core.contracts.compatibility.ruling import VersionStep
 from platform_core.contracts.compatibility.versions import next_version, step_between
 
@@ -81,6 +83,54 @@ def test_the_readers_of_a_column_of_the_company(company: State) -> None:
     found = impact(company, "customer.profiles.profiles.country_code")
     assert {hit.consumer.product for hit in found.hits} >= {"sales.orders", "marketing.customer_segments"}
     assert found.owners == ("customer-data@example.com",)
+
+
+# Where the definitions of the official schemas stand in a document.
+ODCS = {
+    "schema[]": ("SchemaElement", "SchemaObject"),
+    "schema[].properties[]": ("SchemaElement", "SchemaBaseProperty", "SchemaItemProperty"),
+    "schema[].quality[]": ("DataQuality", "DataQualityLibrary", "DataQualitySql", "DataQualityCustom", "DataQualityOperators"),
+    "schema[].properties[].quality[]": ("DataQuality", "DataQualityLibrary", "DataQualitySql", "DataQualityOperators"),
+    "schema[].relationships[]": ("RelationshipBase",),
+    "schema[].properties[].relationships[]": ("RelationshipBase",),
+    "schema[].properties[].enum[]": ("EnumValue",),
+    "servers[]": ("Server",),
+    "roles[]": ("Role",),
+    "support[]": ("SupportItem",),
+    "price": ("Pricing",),
+    "context": ("Context",),
+    "team": ("Team",),
+    "team.members[]": ("TeamMember",),
+    "slaProperties[]": ("ServiceLevelAgreementProperty",),
+}
+ODPS = {
+    "description": ("Description",),
+    "inputPorts[]": ("InputPort",),
+    "outputPorts[]": ("OutputPort",),
+    "support[]": ("Support",),
+    "outputPorts[].sbom[]": ("SBOM",),
+    "outputPorts[].inputContracts[]": ("InputContract",),
+    "team": ("Team",),
+    "managementPorts[]": ("ManagementPort",),
+    "team.members[]": ("TeamMember",),
+    "context": ("Context",),
+}
+
+
+def keys_of(schema: Any) -> set[str]:
+    """Keys that a definition and its branches name."""
+    branches = [branch for key in ("allOf", "anyOf", "oneOf") for branch in schema.get(key, [])]
+    return {*schema.get("properties", {}), *(key for branch in branches for key in keys_of(branch))}
+
+
+@pytest.mark.parametrize(("standard", "places"), [("odcs", ODCS), ("odps", ODPS)])
+def test_every_clause_of_the_official_schemas_has_a_rule(standard: Any, places: dict[str, tuple[str, ...]]) -> None:
+    schema = orjson.loads(official.schema_path(standard).read_bytes())
+    shapes = set(schema["properties"])
+    for place, names in places.items():
+        shapes |= {f"{place}.{key}" for name in names for key in keys_of(schema["$defs"][name])}
+    assert len(shapes) > 50
+    assert {shape for shape in shapes if clause_of(shape) is None} == set()
 
 
 RULES: list[dict[str, Any]] = [

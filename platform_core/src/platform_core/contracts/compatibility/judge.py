@@ -32,10 +32,11 @@ class Judged:
 def judged(before: Any, after: Any) -> Iterator[Judged]:
     """Judges every difference between two contracts, or two products, given as plain data."""
     for difference in differences(before, after):
-        clause = _clause(difference.shape)
+        clause = clause_of(difference.shape)
         yield Judged(difference, RULINGS[clause.judge(difference) if clause else "unknown"])
 
 
 @functools.cache
-def _clause(shape: str) -> Clause | None:
+def clause_of(shape: str) -> Clause | None:
+    """The clause that decides about a shape, None for a shape that no standard has."""
     return next((clause for clause in _CLAUSES if clause.fits(shape)), None)

@@ -189,6 +189,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(rf"{_ANY}\.relationships(?:\[\])?", _relationship),
     Clause(rf"{_ANY}\.relationships\[\]\.(?:from|to)", _target),
     Clause(rf"{_ANY}\.relationships\[\]\.type", once("rule-changed")),
+    Clause(rf"{_ANY}\.relationships\[\]\.id", once("documentation")),
     Clause(rf"{_COLUMN}\.(?:partitioned|partitionKeyPosition)", once("storage")),
     Clause(
         rf"{_COLUMN}\.encryptedName",
