@@ -33,7 +33,7 @@ def _line(path: Path, text: str) -> int:
 def test_lint_of_the_company_finds_nothing(mesh: Mesh) -> None:
     said = mesh("lint")
     assert said.code == 0, said.all
-    assert "4 products, 4 contracts" in said.out
+    assert "5 products, 5 contracts" in said.out
     listed = mesh("lint", "--json").json()
     assert [problem for problem in listed["problems"] if problem["severity"] == "error"] == []
 
@@ -98,6 +98,7 @@ def test_status_versions_checks_and_rollback_of_a_port(mesh: Mesh, applied: Appl
     assert items["ports"][0] | {"published_at": ""} == {
         "table": "items", "relation": "inventory_items.items", "rows": 3, "publication": second,
         "published_at": "", "checks_passed": 1, "checks_failed": 0,
+        "contract": "inventory.items.items", "contract_version": "1.0.0", "rejected": None,
     }  # fmt: skip
     listed = mesh("versions", PORT, "--json").json()["publications"]
     assert [(row["publication"], row["served"]) for row in listed] == [(second, True), (first, False)]

@@ -157,8 +157,6 @@ def main():
     elif action == "discover":
         for message in scenario.get("on_discover", []):
             send(message)
-        for message in scenario.get("on_discover", []):
-            send(message)
         send({"type": "CATALOG", "catalog": {"streams": scenario["catalog"]}})
     else:
         for stream in documents["--catalog"]["streams"]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +77,16 @@ class Discovery:
             ConnectorError: The connector does not answer.
         """
         file = self._catalog_file(kept.declared)
-        known = None if refresh else _read(file, connection.timeouts.discover_cache)
-        if known is None:
-            known = self._ask("discover", connection, kept)
-            _write(file, known)
+        longest = connection.timeouts.discover_cache
+        known = None if refresh else _read(file, longest)
+        if known is not None:
+            return known
+        with _alone(file):
+            # Connections of equal configuration that start together ask once: the others find the answer here.
+            known = None if refresh else _read(file, longest)
+            if known is None:
+                known = self._ask("discover", connection, kept)
+                _write(file, known)
         return known
 
     def forget_catalog(self, config: ResolvedConfig) -> None:
@@ -99,6 +108,14 @@ class Discovery:
         content = orjson.dumps(config.data, option=orjson.OPT_SORT_KEYS)
         given = (*map(str.encode, self._command.argv), *(document for _, document in self._command.documents))
         return self._folder / f"catalog-{_digest(_key(self._home), content, *given)}.json"
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Generator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel when this process ends in any way
+        yield
 
 
 def _key(home: Path) -> bytes:
