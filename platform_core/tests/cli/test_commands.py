@@ -91,6 +91,18 @@ def test_status_of_what_is_not_published_yet(mesh: Mesh, applied: Applied) -> No
     assert {port["rows"] for product in products for port in product["ports"]} == {None}
 
 
+def test_status_names_a_rejected_candidate_and_what_is_served(mesh: Mesh, applied: Applied) -> None:
+    first = applied.publish(1)
+    assert "rejected" not in mesh("status").all
+    second = applied.publish(2, broken=True)
+    said = mesh("status")
+    assert "inventory.items.items: its latest candidate was rejected; see ./mesh checks inventory.items.items" in said.err
+    (items,) = [product for product in mesh("status", "--json").json()["products"] if product["id"] == PORT]
+    assert (items["ports"][0]["publication"], items["ports"][0]["rejected"]) == (first, second)
+    applied.publish(3)
+    assert "rejected" not in mesh("status").all
+
+
 def test_status_versions_checks_and_rollback_of_a_port(mesh: Mesh, applied: Applied) -> None:
     first, second = applied.publish(1), applied.publish(2)
     (items,) = [product for product in mesh("status", "--json").json()["products"] if product["id"] == PORT]

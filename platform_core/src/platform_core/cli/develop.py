@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def test(context: typer.Context) -> None:
-    """Run the whole test suite, on two workers; arguments go to pytest.
+    """Run the whole test suite, on two workers; arguments go to pytest. Named tests, or a -n of your own, run as you say.
 
     Examples:
 
@@ -36,13 +36,14 @@ def test(context: typer.Context) -> None:
       ./mesh test platform_core/tests/contracts -x
     """
     settings = Settings.load()
+    chosen = any(word.startswith("-n") or (settings.repo / word.split("::")[0]).exists() for word in context.args)
     kept = {"MESH_UV", "MESH_SCREENSHOTS"}  # a test makes its own platform: settings of this one would reach into it
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MESH_") or name in kept}
     environment |= {"GX_ANALYTICS_ENABLED": "false", "DATAHUB_TELEMETRY_ENABLED": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     environment["MESH_TEST_HOME"] = str(settings.home)
     sys.exit(
         subprocess.call(
-            [sys.executable, "-m", "pytest", *(context.args or ["-n", "2", "--no-loadscope-reorder"])],
+            [sys.executable, "-m", "pytest", *(() if chosen else ("-n", "2", "--no-loadscope-reorder")), *context.args],
             cwd=settings.repo,
             env=environment,
         )
