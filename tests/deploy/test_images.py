@@ -238,7 +238,7 @@ def installed(repo: Path, deploy: Path, tmp_path_factory: pytest.TempPathFactory
     uv = os.environ.get("MESH_UV") or shutil.which("uv")
     assert uv is not None, "no uv: run through ./mesh test, or put uv on the PATH"
     moved = {"/opt/venv": str(root / "venv"), "/opt/mesh": str(root / "mesh"), "/selected": str(root / "selected")}
-    environment = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    environment = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONPYCACHEPREFIX"}}
     environment |= {
         "DOMAIN": "sales", "UV_PROJECT_ENVIRONMENT": moved["/opt/venv"], "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never",
         "PYC_INVALIDATION_MODE": "unchecked-hash", "PATH": f"{root}/venv/bin:{Path(uv).parent}:{os.environ['PATH']}",

@@ -420,7 +420,7 @@ def test_the_real_process(mesh: Mesh, applied: Applied) -> None:
     assert "Traceback" not in wrong.stderr
     right = run("query", "--json", "SELECT current_user")
     assert right.returncode == 0
-    assert '"mesh_platform"' in right.stdout
+    assert '"pg_read_all_data"' in right.stdout
 
 
 def test_versions_of_a_database_that_goes_away(mesh: Mesh, applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:

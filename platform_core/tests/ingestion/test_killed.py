@@ -11,7 +11,7 @@ import tempfile
 from functools import partial
 
 import pytest
-from scripted_source import record, state, status, stream
+from scripted_source import gone, record, state, status, stream
 
 from platform_core.ingestion import connector, loader, run_replay, scratch
 from platform_core.ingestion.writer import StreamWriter
@@ -112,8 +112,6 @@ def test_a_global_state_covers_all_streams_at_once(make_source):
 
 
 def test_a_killed_runner_leaves_no_connector_behind(make_source, tmp_path):
-    from test_sync import gone
-
     source = make_source({"a": "incremental_append"}, [stream("a")])
     source.script = [{"child": str(tmp_path / "child")}, {"pid": str(tmp_path / "pid")}, {"text": '{"type":"LOG"}\n'}, {"wait": 600}]
     assert killed(source, (loader.Loader, "feed", "after", 1))
