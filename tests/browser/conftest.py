@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect, sync_playwright
 
-_VIEWPORT = ViewportSize(width=2000, height=1200)
+_VIEWPORT = ViewportSize(width=1600, height=900)
 _ARGUMENTS = [
     "--no-sandbox",  # the sandbox refuses root
     "--disable-gpu",
