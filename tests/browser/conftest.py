@@ -64,9 +64,12 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """The running browser, with a data folder of its own that goes with it."""
+    """The running browser, with a data folder of its own that goes with it.
+
+    It ends with the module: Playwright keeps an event loop running in its thread, in which no later test could start one.
+    """
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, headless=True, args=_ARGUMENTS)
         expect.set_options(timeout=_PATIENCE_MS)
