@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import multiprocessing
 import multiprocessing.forkserver
 import os
 import threading
@@ -197,3 +198,14 @@ def test_the_fork_server_starts_with_the_daemon(
             _until(warmed.is_set, "the fork server starts")
         else:
             assert not warmed.is_set()
+
+
+def test_a_run_starts_no_fork_server_of_its_own(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked run has the daemon's arguments; a second fork server in each would cost six CPU-seconds and 300 MB."""
+    warmed = threading.Event()
+    monkeypatch.setattr(WarmRunLauncher, "_forks", lambda _self: warmed.set())
+    monkeypatch.setattr("sys.argv", ["dagster-daemon", "run"])
+    monkeypatch.setattr("multiprocessing.parent_process", multiprocessing.current_process)
+    with dg.DagsterInstance.from_config(str(instance.root_directory)) as another:
+        assert another.get_required_daemon_types()
+    assert not warmed.is_set()

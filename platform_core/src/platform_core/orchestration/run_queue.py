@@ -6,6 +6,7 @@ code locations load.
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 
 from dagster import DagsterInstance
@@ -18,9 +19,12 @@ class WarmRunCoordinator(QueuedRunCoordinator):
     """Queues runs as ``QueuedRunCoordinator`` does."""
 
     def register_instance(self, instance: DagsterInstance) -> None:
-        """Called once by each process that uses the instance; only the daemon launches runs."""
+        """Called once by each process that uses the instance; only the daemon launches runs.
+
+        A run is forked from the daemon's fork server and has the daemon's arguments, but it has a parent.
+        """
         super().register_instance(instance)
-        if "daemon" in " ".join(sys.argv):
+        if "daemon" in " ".join(sys.argv) and multiprocessing.parent_process() is None:
             from platform_core.orchestration.daemon_pace import keep_pace
 
             keep_pace()
