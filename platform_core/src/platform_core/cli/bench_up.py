@@ -131,8 +131,9 @@ def _one(settings: Settings, home: Path) -> tuple[float, Usage, dict[str, Any]]:
 def _ours(process: psutil.Process, root: int, home: Path) -> bool:
     if process.pid == root:
         return True
-    environment = process.environ()
-    return environment.get("MESH_HOME") == str(home) or str(home) in " ".join(process.cmdline())
+    environment, line = process.environ(), " ".join(process.cmdline())
+    # A connector knows no home, and its program lies in the connectors' folder that homes share.
+    return environment.get("MESH_HOME") == str(home) or str(home) in line or str((home / "connectors").resolve()) in line
 
 
 def _kind(line: str) -> str:
