@@ -37,7 +37,7 @@ FLOORS = (
     ("warehouse",),
     ("contracts",),
     ("settings",),
-    ("errors",),
+    ("errors", "file_lock", "loopback"),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 MAY_KNOW_DAGSTER = {"cli", "components", "orchestration", "location"}

@@ -54,17 +54,8 @@ def files(repo: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mesh(
-    files: Path, empty_database: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Mesh:
-    """Runs ``./mesh`` in the copy, on an empty database, as its launcher would."""
-    parameters = empty_database.parameters
-    for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL", "MESH_DEMO_USERS", "DAGSTER_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MESH_REPO", str(files))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mesh:
+    """Runs ``./mesh`` in the environment that the test has set."""
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["mesh", *arguments])
@@ -79,6 +70,20 @@ def mesh(
         return Said(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def mesh(files: Path, empty_database: Warehouse, tmp_path: Path, command: Mesh, monkeypatch: pytest.MonkeyPatch) -> Mesh:
+    """Runs ``./mesh`` in the copy, on an empty database, as its launcher would."""
+    parameters = empty_database.parameters
+    for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL", "MESH_DEMO_USERS", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MESH_REPO", str(files))
+    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
+    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
+
+    return command
 
 
 @dataclass(frozen=True)

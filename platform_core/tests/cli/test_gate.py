@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from platform_core.cli import main
 from platform_core.cli.gate import complete_revision, complete_target
 
 PROFILES = "domains/customer/src/customer/defs/profiles"
@@ -52,7 +50,7 @@ class Clone:
 
 
 @pytest.fixture
-def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Clone:
+def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Clone:
     root = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "target", "logs")
     for name in ("domains", "dbt_projects"):
@@ -67,16 +65,8 @@ def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mesh", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return code, captured.out, captured.err
+        said = command(*arguments)
+        return said.code, said.out, said.err
 
     made = Clone(root, run)
     made.git("init", "-q")

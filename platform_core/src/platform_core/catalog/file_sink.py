@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import orjson
 from platform_core.catalog.errors import SinkUnavailableError
 from platform_core.catalog.proposal import stage_of
 from platform_core.catalog.sink import Outgoing, Taken
+from platform_core.file_lock import held_alone
 
 SUFFIX = ".mcps.json"
 
@@ -67,8 +67,7 @@ class FileSink:
 
     def _merge(self, product: str, items: Sequence[Outgoing]) -> None:
         path = self.path(product)
-        with (self.folder / ".lock").open("w") as lock:  # two writers would lose one's lines
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with held_alone(self.folder / ".lock"):  # two writers would lose one's lines
             held = _read(path) or {}
             for item in items:
                 held[item.entity_urn, item.aspect_name] = (item.entity_type, _line(item))

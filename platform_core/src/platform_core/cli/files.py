@@ -1,8 +1,7 @@
-"""``lint``, ``plan``, ``apply``, ``prepare``: what the files say, and making it so."""
+"""``plan``, ``apply``, ``prepare``: what the files say, and making it so."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -14,60 +13,9 @@ from platform_core.settings import Settings
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     panel = "Product files"
-    app.command(rich_help_panel=panel)(lint)
     app.command(rich_help_panel=panel)(plan)
     app.command(rich_help_panel=panel)(apply)
     app.command(rich_help_panel=panel)(prepare)
-
-
-def lint(as_json: AsJson = False) -> None:
-    """Check every product, contract and connection file; exit 1 on errors.
-
-    Example:
-
-      ./mesh lint
-    """
-    from platform_core.ingestion import check_connections
-    from platform_core.ingestion.drops import check_drops
-
-    session = Session.open()
-    problems = [*session.mesh.problems, *check_connections(session.settings.repo), *check_drops(session.settings.repo)]
-    documented = [
-        (contract.id, clause, f"{relative(session, at)}")
-        for contract in session.mesh.contracts.values()
-        for clause, at in contract.documented_only
-    ]
-    if as_json:
-        print_json(
-            {
-                "problems": [
-                    {
-                        "rule": problem.rule,
-                        "severity": problem.severity,
-                        "message": problem.message,
-                        "file": relative(session, problem.location.file),
-                        "line": problem.location.line,
-                        "remedy": problem.remedy,
-                    }
-                    for problem in problems
-                ],
-                "documented_only": [{"contract": contract, "clause": clause, "at": at} for contract, clause, at in documented],
-            }
-        )
-    else:
-        for problem in problems:
-            colour = "red" if problem.severity == "error" else "yellow"
-            out.print(f"[{colour}]{problem.severity}[/] ", end="")
-            out.print(
-                f"{relative(session, problem.location)}: {problem.message} [{problem.rule}]\n  remedy: {problem.remedy}",
-                markup=False,
-                soft_wrap=True,
-            )
-        rules = sum(len(item.rules) for contract in session.mesh.contracts.values() for item in contract.tables)
-        out.print(
-            f"{len(session.mesh.products)} products, {len(session.mesh.contracts)} contracts, {rules} rules, {len(problems)} problems"
-        )
-    sys.exit(any(problem.severity == "error" for problem in problems))
 
 
 def plan(as_json: AsJson = False) -> None:

@@ -93,7 +93,7 @@ def reload(
         raise MeshError("nothing serves here", where=str(session.settings.home), remedy="start ./mesh up; it reads the files as they are")
     with err.status("applying and loading"):
         steps = warehouse.apply(session.warehouse, session.mesh)
-        parse_all(projects(session.settings, wanted))
+        parse_all(projects(session.settings, wanted), session.dbt_environment)
         reloaded = [reload_location(address, name) for name in wanted]
     failed = [each for each in reloaded if each.error is not None]
     if as_json:

@@ -13,11 +13,11 @@ import psycopg
 import typer
 
 from platform_core.cli.session import Session, err
-from platform_core.contracts import Document, did_you_mean
+from platform_core.contracts import Document, did_you_mean, naming
 from platform_core.errors import MeshError
 from platform_core.ingestion import Connection, ConnectionFileError, check_connections, connection_command, offered_streams, open_source
 from platform_core.ingestion.config import fit_to_spec, resolve_config
-from platform_core.ingestion.connection_model import NAME, ConnectorModel, Schedule, SyncMode, Timeouts
+from platform_core.ingestion.connection_model import ConnectorModel, Schedule, SyncMode, Timeouts
 from platform_core.ingestion.connector import ConnectorCommand
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import LOCKS, lock_file
@@ -57,7 +57,7 @@ class SourceDraft:
         """
         repo = session.settings.repo
         domain, _, stem = name.partition("/")
-        if not re.fullmatch(NAME, stem):
+        if not naming.NAME.fullmatch(stem):
             raise MeshError(f"{name!r} is not domain/name", remedy="write it as sales/crm: small letters, digits and underscores")
         if domain not in session.mesh.domains:
             known = ", ".join(session.mesh.domains) or "none yet"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from platform_core.contracts import Contract, ContractError, Mesh, did_you_mean, load_mesh
+from platform_core.contracts import Contract, ContractError, Mesh, did_you_mean, load_mesh, naming
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
 from platform_core.warehouse import EmbeddedPostgres, Warehouse
@@ -42,6 +42,12 @@ class Session:
         if self.settings.warehouse_dsn is None and (server.data / "PG_VERSION").is_file():
             server.start()
         return Warehouse.from_settings(self.settings)
+
+    @property
+    def dbt_environment(self) -> dict[str, str]:
+        """libpq's variables as dbt sees them at a build, where only the user differs: with others dbt would parse anew."""
+        variables = self.warehouse.libpq_environment(naming.PLATFORM_ROLE)
+        return {name: value for name, value in variables.items() if name != "PGUSER"}
 
     def domains(self, names: list[str] | None = None) -> list[str]:
         """The given domains, all of the mesh by default.

@@ -26,7 +26,6 @@ from platform_core import warehouse as warehouses
 from platform_core.cli import table
 from platform_core.cli.files import projects
 from platform_core.cli.session import Session, err, out, print_json, relative
-from platform_core.contracts import naming
 from platform_core.errors import MeshError
 from platform_core.orchestration.local_services import local_services
 from platform_core.orchestration.local_stack import LocalStack, wait_for_ui
@@ -72,7 +71,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
             cleanup.enter_context(local_services(settings))  # their addresses reach Dagster through this process' environment
             prepared = time.monotonic()
             # Code locations wait for the manifests they need; until then they load everything else.
-            parsing = cleanup.enter_context(ThreadPoolExecutor(1)).submit(parse_all, projects(settings), _dbt_environment(session))
+            parsing = cleanup.enter_context(ThreadPoolExecutor(1)).submit(parse_all, projects(settings), session.dbt_environment)
             process, address = stack.start(ui=ui)
             cleanup.callback(stack.stop)
             broken = not _parsed(session, parsing) or broken
@@ -103,12 +102,6 @@ def _prepare(session: Session) -> bool:
     if steps:
         err.print(f"applied {len(steps)} changes to schemas, roles and grants")
     return started
-
-
-def _dbt_environment(session: Session) -> dict[str, str]:
-    """libpq's variables as dbt sees them at a build, where only the user differs."""
-    variables = session.warehouse.libpq_environment(naming.PLATFORM_ROLE)
-    return {name: value for name, value in variables.items() if name != "PGUSER"}
 
 
 def _parsed(session: Session, parsing: Future[list[DbtProject]]) -> bool:

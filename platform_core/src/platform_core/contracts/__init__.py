@@ -15,7 +15,7 @@ from platform_core.contracts.model import (
     SupportChannel,
     Table,
 )
-from platform_core.contracts.problem import ContractError, Problem, did_you_mean
+from platform_core.contracts.problem import ContractError, Problem, did_you_mean, joined_error
 from platform_core.contracts.service_level_clauses import FRESHNESS_UNITS
 from platform_core.contracts.source import Document, Location, SourceError, load_yaml
 
@@ -38,6 +38,7 @@ __all__ = [
     "SupportChannel",
     "Table",
     "did_you_mean",
+    "joined_error",
     "load_mesh",
     "load_yaml",
     "product_of",

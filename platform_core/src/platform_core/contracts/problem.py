@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from platform_core.contracts.source import Location
 from platform_core.errors import MeshError
 
+_Error = TypeVar("_Error", bound=MeshError)
 Severity = Literal["error", "warning"]
 
 
@@ -38,6 +39,13 @@ class Problem:
     def error(self) -> ContractError:
         """The same as an exception."""
         return ContractError(f"{self.message} [{self.rule}]", where=str(self.location), remedy=self.remedy)
+
+
+def joined_error(problems: Sequence[Problem], kind: type[_Error]) -> _Error:
+    """One error of all problems of a file: the first where an error says what and where, the others below its remedy."""
+    first, *others = problems
+    more = "".join(f"\n{other.location}: {other.message}\n  remedy: {other.remedy}" for other in others)
+    return kind(first.message, where=str(first.location), remedy=first.remedy + more)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

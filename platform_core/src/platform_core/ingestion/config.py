@@ -6,15 +6,15 @@ Secrets exist only in the resolved configuration, which is handed to the connect
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.errors import ConfigurationError
+from platform_core.ingestion.json_type import is_of_type
+from platform_core.ingestion.placeholders import fill_placeholders
 
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}")
 _SHORTEST_SECRET = 4  # redacting shorter texts would only make logs unreadable
 
 Steps = tuple[str | int, ...]
@@ -54,12 +54,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def placeholder_problem(text: str) -> str | None:
-    """What is wrong with the placeholders of ``text``, if anything."""
-    rest = _PLACEHOLDER.sub("", text)
-    return f"the placeholder {rest[rest.index('${') :][:40]!r} is not closed or has no valid name" if "${" in rest else None
-
-
 def resolve_config(connection: Connection, environ: Mapping[str, str]) -> ResolvedConfig:
     """Replaces the placeholders by the values of the environment.
 
@@ -77,22 +71,13 @@ def resolve_config(connection: Connection, environ: Mapping[str, str]) -> Resolv
             return [resolve(item, (*steps, index)) for index, item in enumerate(value)]
         if not isinstance(value, str):
             return value
-
-        def replace(match: re.Match[str]) -> str:
-            name = match["name"]
-            if name is None:
-                return "${"
-            found = environ.get(name) or match["default"]
-            if found is None:
-                missing.setdefault(name, steps)
-                return ""
-            if environ.get(name) and len(found) >= _SHORTEST_SECRET:
-                secrets.add(found)
-            if match[0] == value:
-                substituted[steps] = name
-            return found
-
-        return _PLACEHOLDER.sub(replace, value)
+        filled = fill_placeholders(value, environ)
+        for name in filled.missing:
+            missing.setdefault(name, steps)
+        secrets.update(text for text in filled.given if len(text) >= _SHORTEST_SECRET)
+        if filled.whole is not None:
+            substituted[steps] = filled.whole
+        return filled.text
 
     data = resolve(connection.config, ())
     if missing:
@@ -161,15 +146,7 @@ def _typed(connection: Connection, steps: Steps, variable: str, text: str, schem
         value = json.loads(text)
     except ValueError:
         value = text
-    fits = {
-        "integer": type(value) is int,
-        "number": type(value) in (int, float),
-        "boolean": type(value) is bool,
-        "array": isinstance(value, list),
-        "object": isinstance(value, dict),
-        "null": value is None,
-    }
-    if not any(fits.get(kind, False) for kind in kinds):
+    if not any(is_of_type(value, kind) for kind in kinds):
         raise ConfigurationError(
             f"environment variable {variable} is not of type {' or '.join(sorted(kinds))}",
             where=str(connection.at("config", *steps)),

@@ -12,16 +12,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, load_yaml
-from platform_core.ingestion.config import placeholder_problem
+from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, joined_error, load_yaml, naming
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connection_model import ConnectionModel
 from platform_core.ingestion.errors import ConnectionFileError
 from platform_core.ingestion.manifest import MANIFESTS, Manifest, read_manifest, too_old
+from platform_core.ingestion.placeholders import PLACEHOLDER_REMEDY, placeholder_problem
 
 FOLDER = "airbyte"
 _NOT_DOMAINS = {"locks", MANIFESTS}
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SECRET_KEY = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
 _TYPE_NAMES = {
     dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "nothing",
@@ -44,7 +43,7 @@ def load_connections(repo: Path, domain: str) -> list[Connection]:
     """
     connections, problems = _read_domain(repo, domain)
     if problems:
-        raise _error(problems)
+        raise joined_error(problems, ConnectionFileError)
     return connections
 
 
@@ -56,7 +55,7 @@ def load_connection(path: Path) -> Connection:
     """
     connection, problems = _read(path, path.parent.name)
     if connection is None or problems:
-        raise _error(problems)
+        raise joined_error(problems, ConnectionFileError)
     return connection
 
 
@@ -71,12 +70,6 @@ def check_connections(repo: Path, domain: str | None = None) -> tuple[Problem, .
     unused = [problem for path in sorted((folder / MANIFESTS).glob("*.yaml")) for problem in read_manifest(path)[1]]
     found = [problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1]]
     return tuple(dict.fromkeys([*schema_problems(folder), *unused, *found]))  # a manifest is read by each connection that names it
-
-
-def _error(problems: list[Problem]) -> ConnectionFileError:
-    first, *others = problems
-    more = "".join(f"\n{other.location}: {other.message}\n  remedy: {other.remedy}" for other in others)
-    return ConnectionFileError(first.message, where=str(first.location), remedy=first.remedy + more)
 
 
 def _read_domain(repo: Path, domain: str) -> tuple[list[Connection], list[Problem]]:
@@ -119,7 +112,7 @@ def _read_domain(repo: Path, domain: str) -> tuple[list[Connection], list[Proble
 
 
 def _read(path: Path, domain: str) -> tuple[Connection | None, list[Problem]]:
-    if path.suffix != ".yaml" or not _NAME.fullmatch(path.stem):
+    if path.suffix != ".yaml" or not naming.NAME.fullmatch(path.stem):
         remedy = "rename it to <connection>.yaml, in lower case letters, digits and underscores"
         return None, [Problem("connection-name", f"{path.name!r} is not the name of a connection", Location(path, 1), remedy)]
     try:
@@ -252,8 +245,7 @@ def _value_problems(document: Document) -> Iterator[Problem]:
     for steps, value in _leaves(document.data.get("config"), ("config",)):
         problem = placeholder_problem(value) if isinstance(value, str) else None
         if problem:
-            remedy = "write ${NAME} or ${NAME:-default}; a literal dollar before a brace is $${"
-            yield Problem("connection-placeholder", f"{_dotted(steps)}: {problem}", document.at(*steps), remedy)
+            yield Problem("connection-placeholder", f"{_dotted(steps)}: {problem}", document.at(*steps), PLACEHOLDER_REMEDY)
         elif isinstance(value, str) and value and "${" not in value and _SECRET_KEY.search(str(steps[-1])):
             variable = re.sub(r"\W", "_", f"{document.path.stem}_{steps[-1]}").upper()
             message = f"{_dotted(steps)} looks like a secret written into the file"

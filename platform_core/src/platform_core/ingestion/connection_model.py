@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from platform_core.contracts import naming
 from platform_core.ingestion.manifest import CDK_PACKAGE, CDK_VERSION
 
 SyncMode = Literal["full_refresh_overwrite", "full_refresh_append", "incremental_append", "incremental_deduped"]
@@ -19,7 +20,6 @@ MEMORY = r"[1-9]\d{0,6}(MB|GB)"
 # PEP 440, a single release: a range, a wildcard or "latest" would make two runs differ.
 EXACT_VERSION = r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?"
 PACKAGE = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
-NAME = r"[a-z][a-z0-9_]*"
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_PART = re.compile(r"(\*|(?P<low>\d+)(-(?P<high>\d+))?)(/(?P<step>\d+))?")
 _CRON = r"@(hourly|daily|weekly|monthly|yearly)|\s*\S+(\s+\S+){4}\s*"
@@ -72,7 +72,7 @@ class ConnectorModel(_Strict):
     package: Annotated[str, _whole(PACKAGE)] | None = Field(default=None, examples=["airbyte-source-faker"])
     """Package of the Python index. It is installed into an environment of its own."""
 
-    manifest: Annotated[str, _whole(NAME)] | None = Field(default=None, examples=["ads_spend"])
+    manifest: Annotated[str, _whole(naming.NAME.pattern)] | None = Field(default=None, examples=["ads_spend"])
     """A low-code connector: the name of a file `airbyte/manifests/<name>.yaml` (an Airbyte declarative manifest)."""
 
     version: Annotated[str, _whole(EXACT_VERSION)] | None = Field(default=None, examples=["7.2.1"])
@@ -92,7 +92,7 @@ class ConnectorModel(_Strict):
     @field_validator("manifest")
     @classmethod
     def _is_manifest(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(NAME, value):
+        if value is not None and not naming.NAME.fullmatch(value):
             raise PydanticCustomError(
                 "manifest",
                 "is {value}, not the name of a manifest",

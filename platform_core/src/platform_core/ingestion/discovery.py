@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import yaml
 
+from platform_core.file_lock import held_alone
 from platform_core.ingestion.config import ResolvedConfig
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand, request
@@ -81,7 +79,7 @@ class Discovery:
         known = None if refresh else _read(file, longest)
         if known is not None:
             return known
-        with _alone(file):
+        with held_alone(file.with_suffix(".lock")):
             # Connections of equal configuration that start together ask once: the others find the answer here.
             known = None if refresh else _read(file, longest)
             if known is None:
@@ -108,14 +106,6 @@ class Discovery:
         content = orjson.dumps(config.data, option=orjson.OPT_SORT_KEYS)
         given = (*map(str.encode, self._command.argv), *(document for _, document in self._command.documents))
         return self._folder / f"catalog-{_digest(_key(self._home), content, *given)}.json"
-
-
-@contextlib.contextmanager
-def _alone(file: Path) -> Generator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel when this process ends in any way
-        yield
 
 
 def _key(home: Path) -> bytes:

@@ -8,18 +8,17 @@ first use and kept in the home.
 from __future__ import annotations
 
 import configparser
-import contextlib
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from platform_core.file_lock import held_alone
 from platform_core.ingestion.connection import Connection, ConnectorReference
 from platform_core.ingestion.connector import ConnectorCommand
 from platform_core.ingestion.environment_use import COMPLETE
@@ -95,14 +94,9 @@ def uv_program() -> str:
     return found
 
 
-@contextlib.contextmanager
-def exclusive(home: Path, label: str) -> Generator[None]:
+def exclusive(home: Path, label: str) -> AbstractContextManager[None]:
     """Lets one process at a time make or remove the environments of a connector."""
-    folder = connectors_folder(home)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{label}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released by the kernel when this process ends in any way
-        yield
+    return held_alone(connectors_folder(home) / f".{label}.lock")
 
 
 def _resolve(reference: ConnectorReference, target: Path) -> None:

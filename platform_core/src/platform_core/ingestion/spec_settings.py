@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from platform_core.contracts import did_you_mean
 from platform_core.ingestion.errors import ConfigurationError
+from platform_core.ingestion.json_type import is_of_type
 
 _TAG = re.compile(r"<[^>]+>")
 
@@ -216,14 +217,7 @@ def _typed(setting: Setting, text: str) -> Any:
             value = json.loads(text)
         except ValueError:
             value = text.split(",") if setting.kind == "array" else text
-        fits = {
-            "integer": type(value) is int,
-            "number": type(value) in (int, float),
-            "boolean": type(value) is bool,
-            "array": isinstance(value, list),
-            "object": isinstance(value, dict),
-        }
-        if not fits.get(setting.kind, True):
+        if not is_of_type(value, setting.kind):
             raise ConfigurationError(f"{setting.path} is {text!r}, not of type {setting.kind}", remedy=f"write --set {setting.path}=VALUE")
     if setting.choices and "${" not in text and value not in setting.choices:
         known = ", ".join(map(str, setting.choices))

@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -30,7 +29,8 @@ from typing import Any
 
 from platform_core.errors import MeshError
 from platform_core.ingestion import guard
-from platform_core.orchestration.local_stack import HOST, MARK
+from platform_core.loopback import HOST, answers, free_port
+from platform_core.orchestration.local_stack import MARK
 from platform_core.settings import Settings
 
 _START_SECONDS = 20.0
@@ -104,7 +104,8 @@ def local_services(settings: Settings) -> Generator[dict[str, str]]:
         for service in declared_services(settings.repo):
             if os.environ.get(service.address_variable):
                 continue
-            port = _port(settings, service)
+            known = _remembered(settings).get(service.id)
+            port = free_port([int(known["port"])] if known else ())
             process = running.enter_context(_running(settings, service, port))
             _wait(service, process, port, _log(settings, service))
             set_by_us = {name: value for name, value in service.environment.items() if not os.environ.get(name)}
@@ -130,7 +131,7 @@ def use_running_services(settings: Settings, environ: MutableMapping[str, str]) 
     variables: dict[str, str] = {}
     for service in declared_services(settings.repo):
         known = _remembered(settings).get(service.id)
-        if known and not environ.get(service.address_variable) and _answers(int(known["port"])):
+        if known and not environ.get(service.address_variable) and answers(int(known["port"])):
             variables |= {name: value for name, value in known["variables"].items() if not environ.get(name)}
     environ.update(variables)
     return variables
@@ -205,33 +206,13 @@ def _running(settings: Settings, service: LocalService, port: int) -> Generator[
 
 def _wait(service: LocalService, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while not _answers(port):
+    while not answers(port):
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
             said = f"ended ({process.returncode})" if ended else f"does not answer on port {port}"
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise LocalServiceError(f"the local service {service.id} {said}", where=str(log), remedy=tail or "look into its command")
         time.sleep(0.02)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0
-
-
-def _port(settings: Settings, service: LocalService) -> int:
-    """The port of last time when it is free, else a new one."""
-    known = _remembered(settings).get(service.id)
-    for candidate in [*([int(known["port"])] if known else []), 0]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise LocalServiceError("no free port on the loopback address", remedy="end a process that listens")
 
 
 def _remembered(settings: Settings) -> dict[str, Any]:

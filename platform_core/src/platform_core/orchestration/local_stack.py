@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import psutil
 
 from platform_core.contracts import naming
 from platform_core.errors import MeshError
+from platform_core.loopback import HOST, answers, free_port
 from platform_core.orchestration.local_instance import instance_home
 from platform_core.settings import WORKSPACE_FILE, Settings
 from platform_core.warehouse import Warehouse
@@ -26,7 +26,6 @@ MARK = "MESH_STACK"
 """Environment variable that every process of a stack carries, with the home as its value."""
 _STOP_SECONDS = 3.0  # a daemon sleeps through a polite request for up to five; like everything here, it may be killed
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-HOST = "127.0.0.1"
 
 
 class StackError(MeshError):
@@ -143,18 +142,9 @@ class LocalStack:
     def _port(self) -> int:
         """The remembered port when it is free, else a new one."""
         remembered = self.settings.home / "ui-port"
-        candidates = [int(remembered.read_text())] if remembered.is_file() else [3000]
-        for candidate in [*candidates, 0]:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((HOST, candidate))
-                except OSError:
-                    continue
-                port = int(probe.getsockname()[1])
-                remembered.write_text(str(port))
-                return port
-        raise StackError("no free port on the loopback address", remedy="end a process that listens")
+        port = free_port([int(remembered.read_text()) if remembered.is_file() else 3000])
+        remembered.write_text(str(port))
+        return port
 
 
 def wait_for_ui(address: str, process: subprocess.Popen[bytes], stack: LocalStack, seconds: float = 120) -> None:
@@ -163,15 +153,13 @@ def wait_for_ui(address: str, process: subprocess.Popen[bytes], stack: LocalStac
     Raises:
         StackError: It does not, or Dagster ended.
     """
-    host, _, port = address.removeprefix("http://").partition(":")
+    port = int(address.rpartition(":")[2])
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise StackError(f"Dagster ended ({process.returncode})", where=str(stack.log), remedy=stack.log_tail())
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex((host, int(port))) == 0:
-                return
+        if answers(port):
+            return
         time.sleep(0.2)
     raise StackError("the web server does not answer", where=address, remedy=f"look into {stack.log}")
 

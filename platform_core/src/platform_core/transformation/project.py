@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from platform_core.errors import MeshError
+from platform_core.file_lock import held_alone
 from platform_core.settings import Settings
 
 _LEFT_OUT = {"target", "logs", "dbt_packages", "__pycache__"}
@@ -109,7 +109,7 @@ def parse_all(projects: Iterable[DbtProject], environment: Mapping[str, str] | N
         return []
     with contextlib.ExitStack() as stack:
         for project in sorted(stale, key=lambda item: item.domain):
-            stack.enter_context(_locked(project))
+            stack.enter_context(held_alone(project.target / "lock"))
         stale = [project for project in stale if not _current(project)]  # another process may have been faster
         if stale:
             _parse(stale, environment or {})
@@ -142,11 +142,3 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield from _files(path)
         elif not path.name.startswith("."):
             yield path
-
-
-@contextlib.contextmanager
-def _locked(project: DbtProject) -> Generator[None]:
-    project.target.mkdir(parents=True, exist_ok=True)
-    with (project.target / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

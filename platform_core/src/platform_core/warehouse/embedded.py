@@ -6,25 +6,23 @@ readable by the owner only), the one place where the generated passwords are kep
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
 from platform_core.contracts import naming
+from platform_core.file_lock import held_alone
+from platform_core.loopback import HOST, free_port
 from platform_core.warehouse import binaries
 from platform_core.warehouse.errors import WarehouseError
 
-HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _RETRY_SECONDS = 15.0
 _SETTINGS = {
@@ -182,11 +180,7 @@ class EmbeddedPostgres:
 
     def _choose_port(self) -> int:
         remembered = self.folder / "port"
-        if remembered.is_file() and _free(int(remembered.read_text())):
-            return int(remembered.read_text())
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
+        port = free_port([int(remembered.read_text())] if remembered.is_file() else ())
         _write_private(remembered, str(port))
         return port
 
@@ -213,12 +207,8 @@ class EmbeddedPostgres:
         lines = self.log.read_text(errors="replace").splitlines()[-4:] if self.log.is_file() else []
         return "the log ends with: " + " | ".join(lines)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Generator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        return held_alone(self.folder / "lock")
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -227,16 +217,6 @@ def _write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     temporary.replace(path)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _alive(pid: int) -> bool:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from platform_core.contracts import Document, Location, naming
 from platform_core.ingestion.drops.errors import DropFileError
+from platform_core.ingestion.placeholders import fill_placeholders
 from platform_core.ingestion.types import Kind
 
 Format = Literal["csv", "json", "jsonl", "parquet", "xlsx"]
@@ -30,8 +31,6 @@ ENDINGS: dict[str, Format] = {
 
 FILE_COLUMN, ROW_COLUMN = "_file", "_file_row"
 """Columns of every dropped row: the file's path below the location, and the row's line (CSV, JSONL, XLSX) or number (JSON, Parquet), from 1."""
-
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}")
 
 
 class _Strict(BaseModel):
@@ -219,20 +218,10 @@ class Drop:
         return self._place(self.model.quarantine.location, ("quarantine", "location"), environ, repo)
 
     def _place(self, text: str, steps: tuple[str, ...], environ: Mapping[str, str], repo: Path) -> str:
-        missing: list[str] = []
-
-        def replace(match: re.Match[str]) -> str:
-            name = match["name"]
-            if name is None:
-                return "${"
-            found = environ.get(name) or match["default"]
-            if found is None:
-                missing.append(name)
-            return found or ""
-
-        place = _PLACEHOLDER.sub(replace, text)
-        if missing:
-            names = ", ".join(sorted(set(missing)))
+        filled = fill_placeholders(text, environ)
+        place = filled.text
+        if filled.missing:
+            names = ", ".join(sorted(set(filled.missing)))
             raise DropFileError(f"environment variable not set: {names}", where=str(self.at(*steps)), remedy=f"set {names}")
         if "://" not in place and not Path(place).is_absolute():
             place = str(repo / place)

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, load_yaml, naming
-from platform_core.ingestion.config import placeholder_problem
+from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, joined_error, load_yaml, naming
 from platform_core.ingestion.drops.drop import Drop, DropModel, Quarantine, ReadOptions
 from platform_core.ingestion.drops.errors import DropFileError
+from platform_core.ingestion.placeholders import PLACEHOLDER_REMEDY, placeholder_problem
 
 FOLDER = ("airbyte", "drops")
 _MODELS: dict[tuple[str, ...], type[DropModel | ReadOptions | Quarantine]] = {
@@ -40,7 +40,7 @@ def load_drops(repo: Path, domain: str) -> list[Drop]:
     """
     drops, problems = _read_domain(repo, domain)
     if problems:
-        raise _error(problems)
+        raise joined_error(problems, DropFileError)
     return drops
 
 
@@ -52,7 +52,7 @@ def load_drop(path: Path) -> Drop:
     """
     drop, problems = _read(path, path.parent.parent.name)
     if drop is None or problems:
-        raise _error(problems)
+        raise joined_error(problems, DropFileError)
     return drop
 
 
@@ -64,12 +64,6 @@ def check_drops(repo: Path, domain: str | None = None) -> tuple[Problem, ...]:
     from platform_core.ingestion.drops.json_schema import schema_problems  # a program of its own too, so nothing imports it before
 
     return (*schema_problems(repo), *(problem for name in names for problem in _read_domain(repo, name)[1]))
-
-
-def _error(problems: list[Problem]) -> DropFileError:
-    first, *others = problems
-    more = "".join(f"\n{other.location}: {other.message}\n  remedy: {other.remedy}" for other in others)
-    return DropFileError(first.message, where=str(first.location), remedy=first.remedy + more)
 
 
 def _read_domain(repo: Path, domain: str) -> tuple[list[Drop], list[Problem]]:
@@ -144,8 +138,7 @@ def _problems(document: Document) -> Iterator[Problem]:
             value = value.get(step) if isinstance(value, dict) else None
         problem = placeholder_problem(value) if isinstance(value, str) else None
         if problem:
-            remedy = "write ${NAME} or ${NAME:-default}; a literal dollar before a brace is $${"
-            yield Problem("drop-placeholder", f"{'.'.join(steps)}: {problem}", document.at(*steps), remedy)
+            yield Problem("drop-placeholder", f"{'.'.join(steps)}: {problem}", document.at(*steps), PLACEHOLDER_REMEDY)
         elif isinstance(value, str) and re.search(r"://[^/${}@]+:[^/${}@]+@", value):
             what = f"{'.'.join(steps)} carries a password"
             yield Problem("drop-secret", what, document.at(*steps), "write ${NAME} and set that environment variable")
