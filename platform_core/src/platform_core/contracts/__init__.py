@@ -15,7 +15,7 @@ from platform_core.contracts.model import (
     SupportChannel,
     Table,
 )
-from platform_core.contracts.problem import ContractError, Problem, did_you_mean, joined_error
+from platform_core.contracts.problem import ContractError, Problem, did_you_mean, joined_error, source_problem
 from platform_core.contracts.service_level_clauses import FRESHNESS_UNITS
 from platform_core.contracts.source import Document, Location, SourceError, load_yaml
 
@@ -43,4 +43,5 @@ __all__ = [
     "load_yaml",
     "product_of",
     "read_contract",
+    "source_problem",
 ]

@@ -13,7 +13,7 @@ from platform_core.contracts import naming, official
 from platform_core.contracts.clauses import physical_name, read_clauses
 from platform_core.contracts.findings import Draft, Findings, check_name
 from platform_core.contracts.model import Column, Contract, Role, Rule, SupportChannel, Table
-from platform_core.contracts.problem import Problem, did_you_mean
+from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.service_level_clauses import read_service_level
 from platform_core.contracts.source import Document, Location, Place, SourceError, Step, load_yaml
 
@@ -71,12 +71,6 @@ def _untyped(document: Document) -> list[Problem]:
                 remedy = "add logicalType: string, integer, number, boolean, date, timestamp, time, object or array"
                 found.append(Problem("logical-type", f"the column {column['name']!r} has no logicalType", at, remedy))
     return found
-
-
-def source_problem(error: SourceError, path: Path) -> Problem:
-    """A file that is no YAML, as a problem."""
-    line = re.search(r":(\d+)$", error.where or "")
-    return Problem("yaml", error.what, Location(path, int(line[1]) if line else 1), error.remedy or "correct the file")
 
 
 def _version(document: Document) -> Problem | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
-from platform_core.contracts.source import Location
+from platform_core.contracts.source import Location, SourceError
 from platform_core.errors import MeshError
 
 _Error = TypeVar("_Error", bound=MeshError)
@@ -39,6 +41,12 @@ class Problem:
     def error(self) -> ContractError:
         """The same as an exception."""
         return ContractError(f"{self.message} [{self.rule}]", where=str(self.location), remedy=self.remedy)
+
+
+def source_problem(error: SourceError, path: Path, rule: str = "yaml") -> Problem:
+    """A file that is no YAML, as a problem of the file at ``path``."""
+    line = re.search(r":(\d+)$", error.where or "")
+    return Problem(rule, error.what, Location(path, int(line[1]) if line else 1), error.remedy or "correct the file")
 
 
 def joined_error(problems: Sequence[Problem], kind: type[_Error]) -> _Error:

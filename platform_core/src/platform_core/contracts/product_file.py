@@ -16,10 +16,9 @@ from platform_core.contracts.contract_file import (
     read_contract,
     read_support,
     read_team,
-    source_problem,
 )
 from platform_core.contracts.model import Contract, DataProduct, InputPort, OutputPort
-from platform_core.contracts.problem import Problem, did_you_mean
+from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.source import Document, Location, SourceError, Step, load_yaml
 
 PRODUCT_FILE = "product.odps.yaml"

@@ -12,7 +12,17 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, joined_error, load_yaml, naming
+from platform_core.contracts import (
+    Document,
+    Location,
+    Problem,
+    SourceError,
+    did_you_mean,
+    joined_error,
+    load_yaml,
+    naming,
+    source_problem,
+)
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connection_model import ConnectionModel
 from platform_core.ingestion.errors import ConnectionFileError
@@ -119,9 +129,7 @@ def _read(path: Path, domain: str) -> tuple[Connection | None, list[Problem]]:
         document = load_yaml(path)
         content = path.read_bytes()
     except SourceError as error:
-        file, _, line = (error.where or "").rpartition(":")
-        location = Location(Path(file), int(line)) if line.isdigit() else Location(path, 1)
-        return None, [Problem("connection-yaml", error.what, location, error.remedy or "correct the file")]
+        return None, [source_problem(error, path, "connection-yaml")]
     if not isinstance(document.data, dict):
         remedy = "begin with connector:, config: and streams:"
         return None, [Problem("connection-shape", f"is {_type_name(document.data)}, not a mapping", document.at(), remedy)]

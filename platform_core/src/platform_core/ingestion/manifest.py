@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from platform_core.contracts import Document, Location, Problem, SourceError, load_yaml
+from platform_core.contracts import Document, Problem, SourceError, load_yaml, source_problem
 
 MANIFESTS = "manifests"
 CDK_PACKAGE = "airbyte-cdk"
@@ -50,9 +50,8 @@ def read_manifest(path: Path) -> tuple[Manifest | None, list[Problem]]:
     try:
         document = load_yaml(path)
     except SourceError as error:
-        line = (error.where or "").rpartition(":")[2]
-        location = Location(path, int(line) if line.isdigit() else 1)
-        return None, [Problem("manifest-yaml", f"the manifest {error.what}", location, error.remedy or "correct the file")]
+        problem = source_problem(error, path, "manifest-yaml")
+        return None, [replace(problem, message=f"the manifest {problem.message}")]
     problems = list(_problems(document))
     if problems:
         return None, problems

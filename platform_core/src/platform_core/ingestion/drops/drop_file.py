@@ -10,7 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from platform_core.contracts import Document, Location, Problem, SourceError, did_you_mean, joined_error, load_yaml, naming
+from platform_core.contracts import (
+    Document,
+    Location,
+    Problem,
+    SourceError,
+    did_you_mean,
+    joined_error,
+    load_yaml,
+    naming,
+    source_problem,
+)
 from platform_core.ingestion.drops.drop import Drop, DropModel, Quarantine, ReadOptions
 from platform_core.ingestion.drops.errors import DropFileError
 from platform_core.ingestion.placeholders import PLACEHOLDER_REMEDY, placeholder_problem
@@ -110,9 +120,7 @@ def _read(path: Path, domain: str) -> tuple[Drop | None, list[Problem]]:
         document = load_yaml(path)
         content = path.read_bytes()
     except SourceError as error:
-        file, _, line = (error.where or "").rpartition(":")
-        location = Location(Path(file), int(line)) if line.isdigit() else Location(path, 1)
-        return None, [Problem("drop-yaml", error.what, location, error.remedy or "correct the file")]
+        return None, [source_problem(error, path, "drop-yaml")]
     if not isinstance(document.data, dict):
         return None, [Problem("drop-shape", "is not a mapping", document.at(), "begin with location:, pattern: and stream:")]
     problems = list(_problems(document))
