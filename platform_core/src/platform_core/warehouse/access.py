@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from psycopg import Connection, sql
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, Mesh
+from platform_core.warehouse.change import Change
 
 MEMBERS = "mesh_member"
 """Group of every domain's owner role: reads the platform's own tables, writes its own rows."""
@@ -44,18 +45,6 @@ class Access:
     extra: frozenset[tuple[str, str, str, str]] = frozenset()
     connects: frozenset[str] = frozenset()
     database: str = ""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One step of a plan, with the statement that takes it."""
-
-    action: Literal["create", "grant", "revoke", "alter"]
-    object: str
-    statement: sql.Composed
-
-    def __str__(self) -> str:
-        return f"{self.action} {self.object}"
 
 
 def desired(mesh: Mesh) -> Access:

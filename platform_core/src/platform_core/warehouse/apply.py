@@ -34,7 +34,8 @@ def apply(warehouse: Warehouse, mesh: Mesh) -> tuple[access.Change, ...]:
             connection.execute(path.read_bytes())
         steps = access.plan(connection, mesh)
         for step in steps:
-            connection.execute(step.statement)
+            if step.statement is not None and not step.prune:
+                connection.execute(step.statement)
         _protect(connection)
         if warehouse.server is not None:
             for domain in mesh.domains:

@@ -1,0 +1,42 @@
+"""One step of a plan: what would be done to which object, for which domain, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql
+
+Action = Literal["create", "grant", "revoke", "alter", "replace", "drop", "report"]
+Kind = Literal["create", "change", "remove", "drift"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of a plan, with the statement that takes it.
+
+    Attributes:
+        action: What is done.
+        object: To what, as people read it; unique within a plan together with ``action``.
+        statement: What does it; None for a finding that no statement can repair (``action`` is then ``report``).
+        domain: Whose transaction takes the step; empty for the platform's own.
+        product: The product it belongs to; empty for what belongs to the domain as a whole.
+        kind: ``create`` of what the files declare anew, ``change`` of what they declare otherwise now, ``remove`` of what they no
+            longer declare, ``drift`` for what was altered by hand, whatever undoes it.
+        prune: Whether the step takes away a thing with its content, so that only ``apply --prune`` takes it.
+        roles: Roles that must exist before the step; one of another domain moves the step to the later of both transactions.
+        detail: What was found instead, or what a person can do, in one sentence.
+    """
+
+    action: Action
+    object: str
+    statement: sql.SQL | sql.Composed | None
+    domain: str = ""
+    product: str = ""
+    kind: Kind = "change"
+    prune: bool = False
+    roles: tuple[str, ...] = ()
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object}"
