@@ -54,7 +54,7 @@ def files(repo: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mesh:
+def mesh_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mesh:
     """Runs ``./mesh`` in the environment that the test has set."""
 
     def run(*arguments: str) -> Said:
@@ -73,7 +73,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture
-def mesh(files: Path, empty_database: Warehouse, tmp_path: Path, command: Mesh, monkeypatch: pytest.MonkeyPatch) -> Mesh:
+def mesh(files: Path, empty_database: Warehouse, tmp_path: Path, mesh_command: Mesh, monkeypatch: pytest.MonkeyPatch) -> Mesh:
     """Runs ``./mesh`` in the copy, on an empty database, as its launcher would."""
     parameters = empty_database.parameters
     for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL", "MESH_DEMO_USERS", "DAGSTER_HOME"):
@@ -83,7 +83,7 @@ def mesh(files: Path, empty_database: Warehouse, tmp_path: Path, command: Mesh, 
     monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
     monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
 
-    return command
+    return mesh_command
 
 
 @dataclass(frozen=True)

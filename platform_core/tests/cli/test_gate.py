@@ -50,7 +50,7 @@ class Clone:
 
 
 @pytest.fixture
-def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Clone:
+def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mesh_command: Callable[..., Any]) -> Clone:
     root = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "target", "logs")
     for name in ("domains", "dbt_projects"):
@@ -65,7 +65,7 @@ def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: 
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        said = command(*arguments)
+        said = mesh_command(*arguments)
         return said.code, said.out, said.err
 
     made = Clone(root, run)
