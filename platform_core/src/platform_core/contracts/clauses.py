@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from platform_core.contracts.findings import Draft, Findings
+from platform_core.contracts.masking_clauses import MASK_PROPERTY
 from platform_core.contracts.quality_clauses import read_quality
 from platform_core.contracts.source import Location, Place
 
@@ -69,7 +70,8 @@ def _column(place: Place, column: Mapping[str, Any], names: Mapping[str, str], f
         read_quality(place.below("quality", index), clause, column, names, found)
     for index, relation in enumerate(column.get("relationships") or []):
         _relationship(place.at("relationships", index), relation, [name], found)
-    found.documented += [(f"custom property of {name}", place.at("customProperties"))] if column.get("customProperties") else []
+    own = [entry for entry in column.get("customProperties") or [] if entry["property"] != MASK_PROPERTY]
+    found.documented += [(f"custom property of {name}", place.at("customProperties"))] if own else []
 
 
 def _options(place: Place, name: str, column: Mapping[str, Any], found: Findings) -> None:

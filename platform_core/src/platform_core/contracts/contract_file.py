@@ -12,8 +12,10 @@ from typing import Any
 from platform_core.contracts import naming, official
 from platform_core.contracts.clauses import physical_name, read_clauses
 from platform_core.contracts.findings import Draft, Findings, check_name
+from platform_core.contracts.masking_clauses import read_own_mask
 from platform_core.contracts.model import Column, Contract, Role, Rule, SupportChannel, Table
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
+from platform_core.contracts.row_filter import RowFilter, read_row_filter
 from platform_core.contracts.service_level_clauses import read_service_level
 from platform_core.contracts.source import Document, Location, Place, SourceError, Step, load_yaml
 
@@ -29,7 +31,7 @@ _DOCUMENTED_COLUMN = (
     *("partitioned", "partitionKeyPosition", "encryptedName", "transformLogic", "transformSourceObjects"),
     "criticalDataElement",
 )
-_TABLE_PROPERTIES = ("model", "incremental")
+_TABLE_PROPERTIES = ("model", "incremental", "rowFilter")
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ def _table(
         model=str(custom.get("model", physical)),
         incremental=custom.get("incremental") is True,
         location=document.at(*path),
+        row_filter=_row_filter(document, path, item, columns, problems),
     )
 
 
@@ -239,9 +242,19 @@ def _table_properties(document: Document, path: tuple[Step, ...], item: Mapping[
             at = document.at(*path, "customProperties", index, "property")
             hint = did_you_mean(str(entry["property"]), _TABLE_PROPERTIES)
             message = f"the custom property {entry['property']!r} of a table is unknown{hint}"
-            problems.append(Problem("custom-property", message, at, f"use {' or '.join(_TABLE_PROPERTIES)}"))
+            problems.append(Problem("custom-property", message, at, f"use {', '.join(_TABLE_PROPERTIES[:-1])} or {_TABLE_PROPERTIES[-1]}"))
         custom[entry["property"]] = entry["value"]
     return custom
+
+
+def _row_filter(
+    document: Document, path: tuple[Step, ...], item: Mapping[str, Any], columns: tuple[Column, ...], problems: list[Problem]
+) -> RowFilter | None:
+    names = {name: (column.physical_name, column.physical_type) for column in columns for name in (column.name, column.physical_name)}
+    for index, entry in enumerate(item.get("customProperties") or []):
+        if entry["property"] == "rowFilter":
+            return read_row_filter(entry.get("value"), document.at(*path, "customProperties", index), names, problems)
+    return None
 
 
 def _unique_names(table: str, drafts: list[Draft]) -> tuple[Rule, ...]:
@@ -293,6 +306,7 @@ def _column(
         business_name=item.get("businessName"),
         examples=tuple(item.get("examples") or ()),
         location=document.at(*path),
+        own_mask=read_own_mask(Place(document, path), item, problems),
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.contracts import naming
+from platform_core.contracts.masking_file import read_masking
+from platform_core.contracts.masking_policy import with_masks
 from platform_core.contracts.model import Contract, DataProduct, InputPort, Mesh, OutputPort, Rule, Table
 from platform_core.contracts.problem import ContractError, Problem, did_you_mean
 from platform_core.contracts.product_file import PRODUCT_FILE, read_product
@@ -55,8 +57,11 @@ def load_mesh(repo: Path) -> Mesh:
         problems += missing
         if not missing:
             resolved[product_id] = whole
+    masking, found_masking = read_masking(repo)
+    problems += found_masking
+    resolved = with_masks(resolved, masking)
     unusable = frozenset((broken | products.keys()) - resolved.keys())
-    return Mesh(domains, resolved, _contracts(resolved), tuple(problems), unusable)
+    return Mesh(domains, resolved, _contracts(resolved), tuple(problems), unusable, masking=masking)
 
 
 def product_of(mesh: Mesh, path: Path) -> DataProduct:

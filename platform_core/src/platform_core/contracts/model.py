@@ -8,18 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from platform_core.contracts import naming
+from platform_core.contracts.masking import Mask
 from platform_core.contracts.problem import Problem
+from platform_core.contracts.row_filter import RowFilter
 from platform_core.contracts.source import Location
+
+if TYPE_CHECKING:
+    from platform_core.contracts.masking_policy import Masking
 
 PERSONAL_CLASSES = frozenset({"restricted", "confidential", "pii", "sensitive"})
 
 
 @dataclass(frozen=True)
 class Column:
-    """One property of a contract's table (ODCS ``schema[].properties[]``)."""
+    """One property of a contract's table (ODCS ``schema[].properties[]``).
+
+    Attributes:
+        own_mask: The mask that the contract asks for, stricter than the policy; custom property ``mask``.
+        mask: What readers without the personal-data role see instead, by the policy of the mesh; None for what is shown in clear.
+    """
 
     name: str
     physical_name: str
@@ -35,6 +45,8 @@ class Column:
     business_name: str | None
     examples: tuple[Any, ...]
     location: Location
+    own_mask: Mask | None = None
+    mask: Mask | None = None
 
     @property
     def personal(self) -> bool:
@@ -85,6 +97,7 @@ class Table:
     Attributes:
         model: Relation of the build schema that is its candidate; custom property ``model``, by default the physical name.
         incremental: Whether the candidate is added to by the next build and must stay in place; custom property ``incremental``.
+        row_filter: Which rows a reader sees; custom property ``rowFilter``, None for all.
     """
 
     name: str
@@ -98,6 +111,7 @@ class Table:
     model: str
     incremental: bool
     location: Location
+    row_filter: RowFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +241,7 @@ class Mesh:
         contracts: By contract id, of those products.
         problems: Findings over all files.
         broken: Ids of the products whose files have errors, as far as they can be read; what they published still exists.
+        masking: The attribute policy, ``domains/masking.yaml``; None without one.
     """
 
     domains: tuple[str, ...]
@@ -234,6 +249,7 @@ class Mesh:
     contracts: Mapping[str, Contract]
     problems: tuple[Problem, ...]
     broken: frozenset[str] = frozenset()
+    masking: Masking | None = None
 
     @property
     def port_schemas(self) -> dict[str, str]:
