@@ -32,10 +32,19 @@ def _drops(session: Session) -> Iterable[Problem]:
     return check_drops(session.settings.repo)
 
 
+def _access(session: Session) -> Iterable[Problem]:
+    from datetime import UTC, datetime
+
+    from platform_core.contracts import access_problems
+
+    return access_problems(session.settings.repo, session.mesh, datetime.now(UTC))
+
+
 SOURCES: tuple[Callable[[Session], Iterable[Problem]], ...] = (
     _product_files,
     _connections,
     _drops,
+    _access,
 )
 """What looks for problems. A source imports its plane when it is called, and says nothing about what another one has said."""
 

@@ -1,6 +1,9 @@
 """The contracts plane: product files read, checked and compiled; the names of everything."""
 
+from platform_core.contracts.access_request import AccessRequest
+from platform_core.contracts.access_rules import access_problems
 from platform_core.contracts.contract_file import read_contract
+from platform_core.contracts.editor_schema import editor_schema
 from platform_core.contracts.mesh import load_mesh, product_of
 from platform_core.contracts.model import (
     Column,
@@ -21,6 +24,7 @@ from platform_core.contracts.source import Document, Location, SourceError, load
 
 __all__ = [
     "FRESHNESS_UNITS",
+    "AccessRequest",
     "Column",
     "Contract",
     "ContractError",
@@ -37,7 +41,9 @@ __all__ = [
     "SourceError",
     "SupportChannel",
     "Table",
+    "access_problems",
     "did_you_mean",
+    "editor_schema",
     "joined_error",
     "load_mesh",
     "load_yaml",

@@ -15,6 +15,7 @@ from platform_core.contracts.findings import Draft, Findings, check_name
 from platform_core.contracts.masking_clauses import read_own_mask
 from platform_core.contracts.model import Column, Contract, Role, Rule, SupportChannel, Table
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
+from platform_core.contracts.role_clauses import read_role
 from platform_core.contracts.row_filter import RowFilter, read_row_filter
 from platform_core.contracts.service_level_clauses import read_service_level
 from platform_core.contracts.source import Document, Location, Place, SourceError, Step, load_yaml
@@ -114,10 +115,7 @@ def _contract(document: Document, problems: list[Problem]) -> Contract:
     sla = tuple(read_service_level(levels.below(index), item, tables, found) for index, item in enumerate(data.get("slaProperties") or []))
     problems += found.problems
     documented += found.documented
-    roles = tuple(
-        Role(item["role"], item.get("access"), item.get("firstLevelApprovers"), item.get("secondLevelApprovers"))
-        for item in data.get("roles") or []
-    )
+    roles = tuple(read_role(Place(document, ("roles", index)), item, problems) for index, item in enumerate(data.get("roles") or []))
     _roles(document, product_id, tables, roles, problems)
     team_name, owners = read_team(data.get("team"))
     if not team_name and not isinstance(data.get("team"), list):  # v3.0 has a list of members, and no name for the team

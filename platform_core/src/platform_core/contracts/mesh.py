@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.contracts import naming
+from platform_core.contracts.access_file import Ports, read_access
 from platform_core.contracts.masking_file import read_masking
 from platform_core.contracts.masking_policy import with_masks
 from platform_core.contracts.model import Contract, DataProduct, InputPort, Mesh, OutputPort, Rule, Table
@@ -61,7 +62,8 @@ def load_mesh(repo: Path) -> Mesh:
     problems += found_masking
     resolved = with_masks(resolved, masking)
     unusable = frozenset((broken | products.keys()) - resolved.keys())
-    return Mesh(domains, resolved, _contracts(resolved), tuple(problems), unusable, masking=masking)
+    access = read_access(repo, Ports(domains, resolved, unusable))
+    return Mesh(domains, resolved, _contracts(resolved), (*problems, *access.problems), unusable, access.requests, masking)
 
 
 def product_of(mesh: Mesh, path: Path) -> DataProduct:

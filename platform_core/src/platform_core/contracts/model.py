@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from platform_core.contracts import naming
+from platform_core.contracts.access_request import AccessRequest
 from platform_core.contracts.masking import Mask
+from platform_core.contracts.ownership import OwnerTerm
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.row_filter import RowFilter
 from platform_core.contracts.source import Location
@@ -116,12 +118,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Role:
-    """A role of the contract, and who approves requests for it."""
+    """A role of the contract, and who approves requests for it.
+
+    ``domains`` are those that the entry is for (custom property ``domains``); what None means is said in ``role_clauses``.
+    """
 
     name: str
     access: str | None
     first_level_approvers: str | None
     second_level_approvers: str | None
+    domains: tuple[str, ...] | None = None
+    location: Location | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +231,7 @@ class DataProduct:
     owners: tuple[str, ...]
     support: tuple[SupportChannel, ...]
     path: Path
+    owner_terms: tuple[OwnerTerm, ...] = ()
 
     @property
     def schema(self) -> str:
@@ -241,6 +249,7 @@ class Mesh:
         contracts: By contract id, of those products.
         problems: Findings over all files.
         broken: Ids of the products whose files have errors, as far as they can be read; what they published still exists.
+        access: Requests to read ports, with what the owners decided (``domains/<domain>/access/``).
         masking: The attribute policy, ``domains/masking.yaml``; None without one.
     """
 
@@ -249,6 +258,7 @@ class Mesh:
     contracts: Mapping[str, Contract]
     problems: tuple[Problem, ...]
     broken: frozenset[str] = frozenset()
+    access: tuple[AccessRequest, ...] = ()
     masking: Masking | None = None
 
     @property

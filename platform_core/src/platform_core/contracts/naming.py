@@ -12,6 +12,7 @@ DATABASE = "mesh"
 PLATFORM_ROLE = "mesh_platform"
 PLATFORM_SCHEMA = "mesh"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-@")
 
 Key = tuple[str, ...]
 
@@ -60,6 +61,27 @@ def reader_role(product_id: str) -> str:
 def pii_reader_role(product_id: str) -> str:
     """Role whose members read the product's ports with personal data in clear."""
     return f"{reader_role(product_id)}_pii"
+
+
+def domain_principal(domain: str) -> str:
+    """A domain as one who may be given access."""
+    return f"domain:{domain}"
+
+
+def principal_role(principal: str) -> str:
+    """The Postgres role of a principal: a domain's owner role, or the role that is named."""
+    kind, _, name = principal.partition(":")
+    return owner_role(name) if kind == "domain" else name
+
+
+def access_file(contract_id: str, principal: str) -> str:
+    """Name of the file that holds a principal's requests for a port: ``<contract id>.<kind>-<name>.yaml``.
+
+    Characters of a role's name that not every file system tells apart are written as ``%`` and two digits of base 16 a byte.
+    """
+    kind, _, name = principal.partition(":")
+    plain = (chr(byte) if chr(byte) in _PLAIN else f"%{byte:02x}" for byte in name.encode())
+    return f"{contract_id}.{kind}-{''.join(plain)}.yaml"
 
 
 def raw_key(domain: str, stream: str) -> Key:

@@ -18,6 +18,7 @@ from platform_core.contracts.contract_file import (
     read_team,
 )
 from platform_core.contracts.model import Contract, DataProduct, InputPort, OutputPort
+from platform_core.contracts.ownership import owner_terms
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.source import Document, Location, SourceError, Step, load_yaml
 
@@ -182,6 +183,7 @@ def _product(document: Document, domain: str, contracts: _Contracts, problems: l
         owners=owners,
         support=support,
         path=document.path,
+        owner_terms=owner_terms(data.get("team")),
     )
 
 

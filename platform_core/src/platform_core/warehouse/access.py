@@ -7,7 +7,8 @@ looked at: other roles and schemas of the server are none of its business.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection, sql
@@ -15,6 +16,7 @@ from psycopg import Connection, sql
 from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, Mesh
 from platform_core.warehouse.change import Change
+from platform_core.warehouse.granted import Granted, ended, granted
 
 MEMBERS = "mesh_member"
 """Group of every domain's owner role: reads the platform's own tables, writes its own rows."""
@@ -34,6 +36,8 @@ class Access:
         extra: Privileges that no file can ask for, ``(privilege, schema, relation or "", grantee)``.
         connects: Roles that may connect to the database.
         database: The database's name, once observed.
+        principals: Roles of persons, teams and services that requests name; the mesh makes none. Observed: those that exist.
+        former: What requests gave that have ended.
     """
 
     roles: Mapping[str, bool] = field(default_factory=dict[str, bool])
@@ -45,10 +49,14 @@ class Access:
     extra: frozenset[tuple[str, str, str, str]] = frozenset()
     connects: frozenset[str] = frozenset()
     database: str = ""
+    principals: frozenset[str] = frozenset()
+    former: Granted = field(default_factory=Granted)
 
 
-def desired(mesh: Mesh) -> Access:
-    """What the product files of the mesh ask for. A broken product keeps its domain's own schemas and loses no data."""
+def desired(mesh: Mesh, now: datetime | None = None) -> Access:
+    """What the files of the mesh ask for at a moment. A broken product keeps its domain's own schemas and loses no data."""
+    now = now or datetime.now(UTC)
+    given = granted(mesh, now)
     roles: dict[str, bool] = {MEMBERS: False}
     memberships: set[tuple[str, str]] = set()
     schemas: dict[str, str] = {}
@@ -68,15 +76,21 @@ def desired(mesh: Mesh) -> Access:
         connects |= {reader, pii}  # a person who is given the role needs nothing else
         usage |= {(product.schema, reader)}
         for port in product.outputs:
-            readers = [reader]
-            for consumer, needed in mesh.consumers(port.contract_id):
-                readers.append(naming.owner_role(consumer.domain))
-                if needed.personal_data:
-                    memberships.add((pii, naming.owner_role(consumer.domain)))
-            readers = [role for role in readers if role != owner]
-            usage |= {(product.schema, role) for role in readers}
-            reads |= {(product.schema, table.physical_name, role) for table in port.contract.tables for role in readers}
-    return Access(roles, frozenset(memberships), schemas, frozenset(usage), frozenset(reads), connects=frozenset(connects))
+            reads |= {(product.schema, table.physical_name, reader) for table in port.contract.tables}
+    memberships |= given.memberships
+    usage |= given.usage
+    reads |= given.reads
+    connects |= given.connects
+    return Access(
+        roles,
+        frozenset(memberships),
+        schemas,
+        frozenset(usage),
+        frozenset(reads),
+        connects=frozenset(connects),
+        principals=given.principals,
+        former=ended(mesh, now),
+    )
 
 
 def readers(mesh: Mesh, contract: Contract) -> tuple[str, ...]:
@@ -89,7 +103,8 @@ def readers(mesh: Mesh, contract: Contract) -> tuple[str, ...]:
 def observe(connection: Connection, wanted: Access) -> Access:
     """What Postgres holds of the objects that ``wanted`` names, in one round trip per catalog table."""
     names, schemas = list(wanted.roles), list(wanted.schemas)
-    roles = _rows(connection, "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname = ANY(%s)", names)
+    named = [*names, *wanted.principals, *wanted.former.connects]
+    roles = _rows(connection, "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname = ANY(%s)", named)
     members = _rows(
         connection,
         """SELECT r.rolname, m.rolname FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.roleid
@@ -107,7 +122,7 @@ def observe(connection: Connection, wanted: Access) -> Access:
         connection,
         """SELECT r.rolname FROM pg_database AS d CROSS JOIN LATERAL aclexplode(d.datacl) AS a JOIN pg_roles AS r ON r.oid = a.grantee
            WHERE d.datname = current_database() AND a.privilege_type = 'CONNECT' AND a.grantee <> d.datdba AND r.rolname = ANY(%s)""",
-        names,
+        named,
     )
     ports = sorted({schema for schema, _ in wanted.usage})
     relations = _rows(
@@ -129,7 +144,7 @@ def observe(connection: Connection, wanted: Access) -> Access:
         (str(privilege), str(schema), str(name), str(role)) for schema, name, role, privilege in relations_acl if privilege != "SELECT"
     }
     return Access(
-        {str(name): bool(login) for name, login in roles},
+        {str(name): bool(login) for name, login in roles if name in wanted.roles},
         frozenset((str(role), str(member)) for role, member in members),
         {str(name): str(owner).strip('"') for name, owner in spaces},
         frozenset(usage),
@@ -138,6 +153,7 @@ def observe(connection: Connection, wanted: Access) -> Access:
         frozenset(extra),
         frozenset(str(role) for (role,) in connects),
         connection.info.dbname,
+        frozenset(str(name) for name, _ in roles if name in wanted.principals),
     )
 
 
@@ -149,14 +165,19 @@ def changes(wanted: Access, found: Access) -> tuple[Change, ...]:
     return tuple(_changes(wanted, found))
 
 
-def plan(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
+def plan(connection: Connection, mesh: Mesh, now: datetime | None = None) -> tuple[Change, ...]:
     """The steps that ``apply`` would take now."""
-    wanted = desired(mesh)
+    wanted = desired(mesh, now)
     return changes(wanted, observe(connection, wanted))
 
 
 def _changes(wanted: Access, found: Access) -> Iterator[Change]:
     name = sql.Identifier
+    missing = wanted.principals - found.principals
+    for role in sorted(missing):
+        detail = "an approved request names it, but it does not exist; once somebody has created it, the next apply grants the access"
+        yield Change("report", f"role {role}", None, kind="create", detail=detail)
+    wanted = _to_existing(wanted, missing)
     for role, login in wanted.roles.items():
         if role not in found.roles:
             kind = sql.SQL("LOGIN" if login else "NOLOGIN")
@@ -166,7 +187,8 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
             yield Change("alter", f"role {role} login={login}", sql.SQL("ALTER ROLE {} {}").format(name(role), kind))
     for role in sorted(wanted.connects - found.connects):
         yield Change("grant", f"connect to {role}", sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name(found.database), name(role)))
-    for role in sorted(found.connects - wanted.connects):
+    by_hand = found.connects - wanted.roles.keys() - wanted.former.connects  # to a role that is not ours, and by no request
+    for role in sorted(found.connects - wanted.connects - by_hand):
         yield Change(
             "revoke", f"connect from {role}", sql.SQL("REVOKE CONNECT ON DATABASE {} FROM {}").format(name(found.database), name(role))
         )
@@ -174,7 +196,7 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
         yield Change("grant", f"role {role} to {member}", sql.SQL("GRANT {} TO {}").format(name(role), name(member)))
     managed = {role for role in wanted.roles if role.endswith(("_owner", "_job"))}
     for role, member in sorted(found.memberships - wanted.memberships):
-        if member in managed:
+        if member in managed or (role, member) in wanted.former.memberships:
             yield Change("revoke", f"role {role} from {member}", sql.SQL("REVOKE {} FROM {}").format(name(role), name(member)))
     for schema, owner in wanted.schemas.items():
         if schema not in found.schemas:
@@ -211,6 +233,17 @@ def _changes(wanted: Access, found: Access) -> Iterator[Change]:
         shown = f"{schema}.{relation}" if relation else f"schema {schema}"
         revoke = sql.SQL("REVOKE {} ON {} FROM {} CASCADE").format(_keyword(privilege), target, _grantee(role))
         yield Change("revoke", f"{privilege.lower()} on {shown} from {role}", revoke)
+
+
+def _to_existing(wanted: Access, missing: frozenset[str]) -> Access:
+    """What is wanted without the grants to roles that nobody has created yet."""
+    return replace(
+        wanted,
+        memberships=frozenset(pair for pair in wanted.memberships if pair[1] not in missing),
+        usage=frozenset(pair for pair in wanted.usage if pair[1] not in missing),
+        reads=frozenset(read for read in wanted.reads if read[2] not in missing),
+        connects=wanted.connects - missing,
+    )
 
 
 def _grantee(role: str) -> sql.Composable:
