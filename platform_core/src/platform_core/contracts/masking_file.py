@@ -53,12 +53,13 @@ def read_masking(repo: Path) -> tuple[Masking | None, tuple[Problem, ...]]:
 def _problem(document: Document, detail: Any) -> Problem:
     steps: tuple[str | int, ...] = tuple(step for step in detail["loc"] if step != "[key]")
     at, name, kind = document.at(*steps), _dotted(steps), str(detail["type"])
-    if kind == "extra_forbidden" and steps:
+    last = next(reversed(steps), "")
+    if kind == "extra_forbidden":
         known = _KEYS.get(steps[:1] if len(steps) > 1 else (), ())
-        message = f"unknown key {steps[-1]!r}{did_you_mean(str(steps[-1]), known)}"
+        message = f"unknown key {last!r}{did_you_mean(str(last), known)}"
         return Problem(_RULE, message, at, f"use one of: {', '.join(known)}")
-    if kind == "missing" and steps:
-        return Problem(_RULE, f"{name} is missing", at, f"add {steps[-1]}:")
+    if kind == "missing":
+        return Problem(_RULE, f"{name} is missing", at, f"add {last}:")
     if kind in _WANTED:
         return Problem(_RULE, f"{name} is {detail.get('input')!r}, not {_WANTED[kind]}", at, f"write {_WANTED[kind]}")
     if kind == "literal_error":
