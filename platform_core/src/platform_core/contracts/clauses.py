@@ -1,4 +1,4 @@
-"""From the clauses of a contract's table to rules. A clause that becomes no rule is reported as documented only, never dropped."""
+"""From the clauses of a contract's table to rules. What becomes no rule is told by ``undelivered``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import date, datetime
 from typing import Any
 
 from platform_core.contracts.findings import Draft, Findings
-from platform_core.contracts.masking_clauses import MASK_PROPERTY
 from platform_core.contracts.quality_clauses import read_quality
 from platform_core.contracts.source import Location, Place
 
@@ -19,8 +18,6 @@ _RANGE = {
     "exclusiveMinimum": "exclusive_minimum",
     "exclusiveMaximum": "exclusive_maximum",
 }
-_OPTIONS_OF_VALUES = {"format", "multipleOf", "timezone", "defaultTimezone", "required", "minProperties", "maxProperties"}
-_DOCUMENTED_OPTIONS = _OPTIONS_OF_VALUES | {"minItems", "maxItems", "uniqueItems"}
 
 
 def read_clauses(place: Place, table: Mapping[str, Any]) -> Findings:
@@ -70,8 +67,6 @@ def _column(place: Place, column: Mapping[str, Any], names: Mapping[str, str], f
         read_quality(place.below("quality", index), clause, column, names, found)
     for index, relation in enumerate(column.get("relationships") or []):
         _relationship(place.at("relationships", index), relation, [name], found)
-    own = [entry for entry in column.get("customProperties") or [] if entry["property"] != MASK_PROPERTY]
-    found.documented += [(f"custom property of {name}", place.at("customProperties"))] if own else []
 
 
 def _options(place: Place, name: str, column: Mapping[str, Any], found: Findings) -> None:
@@ -85,9 +80,6 @@ def _options(place: Place, name: str, column: Mapping[str, Any], found: Findings
         found.drafts.append(Draft(f"{name}__length", "length", name, length, at, dimension="conformity"))
     if "pattern" in options:
         _pattern(place.at("pattern"), name, options["pattern"], found)
-    for key in options:
-        if key in _DOCUMENTED_OPTIONS:
-            found.documented.append((f"logicalTypeOptions.{key} of {name}", place.at(key)))
 
 
 def _range(place: Place, name: str, logical: Any, options: Mapping[str, Any], found: Findings) -> None:

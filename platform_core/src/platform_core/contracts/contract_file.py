@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.contracts import naming, official
+from platform_core.contracts.clause_effects import PLATFORM_PROPERTIES
 from platform_core.contracts.clauses import physical_name, read_clauses
 from platform_core.contracts.findings import Draft, Findings, check_name
 from platform_core.contracts.masking_clauses import read_own_mask
@@ -19,20 +20,12 @@ from platform_core.contracts.role_clauses import read_role
 from platform_core.contracts.row_filter import RowFilter, read_row_filter
 from platform_core.contracts.service_level_clauses import read_service_level
 from platform_core.contracts.source import Document, Location, Place, SourceError, Step, load_yaml
+from platform_core.contracts.undelivered import documented_only
 
 SUPPORTED = re.compile(r"v3\.(0\.\d+|1\.\d+|2\.\d+)")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
-# Clauses of a contract that the platform publishes nowhere and enforces nowhere: the plan lists them as documented only.
-_DOCUMENTED = (
-    *("servers", "price", "tenant", "authoritativeDefinitions", "context", "contractCreatedTs", "slaDefaultElement"),
-    "customProperties",
-)
-_DOCUMENTED_COLUMN = (
-    *("partitioned", "partitionKeyPosition", "encryptedName", "transformLogic", "transformSourceObjects"),
-    "criticalDataElement",
-)
-_TABLE_PROPERTIES = ("model", "incremental", "rowFilter")
+_TABLE_PROPERTIES = PLATFORM_PROPERTIES["odcs"]["schema[].customProperties"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ def read_contract(path: Path) -> Read:
         return Read(None, (problem,), None, document.at())
     contract_id = document.data.get("id") if isinstance(document.data.get("id"), str) else None
     early = _version(document) or _kind(document)
-    problems = [early] if early else _untyped(document) or list(official.check(document, "odcs"))
+    problems = [early] if early else _untyped(document) or official.check(document, "odcs")
     contract = None if problems else _contract(document, problems)
     broken = any(problem.severity == "error" for problem in problems)
     return Read(None if broken else contract, tuple(problems), contract_id, document.at("id"))
@@ -96,7 +89,8 @@ def _kind(document: Document) -> Problem | None:
 
 def _contract(document: Document, problems: list[Problem]) -> Contract:
     data = document.data
-    documented = [(key, document.at(key)) for key in _DOCUMENTED if key in data]
+    documented, unknown = documented_only(document, "odcs")
+    problems += unknown
     parts = str(data["id"]).split(".")
     if len(parts) != 3 or not all(naming.NAME.fullmatch(part) for part in parts):
         message = f"the contract id {data['id']!r} is not <domain>.<product>.<port> in lower case"
@@ -109,12 +103,11 @@ def _contract(document: Document, problems: list[Problem]) -> Contract:
             problems.append(Problem("contract-id", message, document.at(key), f"write {key}: {expected}"))
     check_version(document, ("version",), problems)
     check_status(document, problems)
-    tables = _tables(document, problems, documented)
+    tables = _tables(document, problems)
     found = Findings()
     levels = Place(document, ("slaProperties",))
     sla = tuple(read_service_level(levels.below(index), item, tables, found) for index, item in enumerate(data.get("slaProperties") or []))
     problems += found.problems
-    documented += found.documented
     roles = tuple(read_role(Place(document, ("roles", index)), item, problems) for index, item in enumerate(data.get("roles") or []))
     _roles(document, product_id, tables, roles, problems)
     team_name, owners = read_team(data.get("team"))
@@ -174,7 +167,7 @@ def read_support(items: Any) -> tuple[SupportChannel, ...]:
     return tuple(SupportChannel(item["channel"], item.get("url"), item.get("tool"), item.get("scope")) for item in items or [])
 
 
-def _tables(document: Document, problems: list[Problem], documented: list[tuple[str, Location]]) -> tuple[Table, ...]:
+def _tables(document: Document, problems: list[Problem]) -> tuple[Table, ...]:
     objects = document.data.get("schema") or []
     if not objects:
         problems.append(Problem("schema", "the contract has no schema", document.at("schema"), "describe at least one table under schema"))
@@ -186,12 +179,10 @@ def _tables(document: Document, problems: list[Problem], documented: list[tuple[
                 Problem("duplicate-table", f"the table {name!r} stands twice", document.at("schema", index), "keep one of them")
             )
         seen.add(name)
-    return tuple(_table(document, index, item, problems, documented) for index, item in enumerate(objects))
+    return tuple(_table(document, index, item, problems) for index, item in enumerate(objects))
 
 
-def _table(
-    document: Document, index: int, item: Mapping[str, Any], problems: list[Problem], documented: list[tuple[str, Location]]
-) -> Table:
+def _table(document: Document, index: int, item: Mapping[str, Any], problems: list[Problem]) -> Table:
     path: tuple[Step, ...] = ("schema", index)
     physical = physical_name(item)
     if not naming.NAME.fullmatch(physical):
@@ -207,8 +198,7 @@ def _table(
         )
     found = read_clauses(Place(document, path), item)
     problems += found.problems
-    documented += found.documented
-    columns = tuple(_column(document, (*path, "properties", at), column, problems, documented) for at, column in enumerate(properties))
+    columns = tuple(_column(document, (*path, "properties", at), column, problems) for at, column in enumerate(properties))
     seen: set[str] = set()
     for column in columns:
         if column.physical_name in seen:
@@ -284,11 +274,9 @@ def _column(
     path: tuple[Step, ...],
     item: Mapping[str, Any],
     problems: list[Problem],
-    documented: list[tuple[str, Location]],
 ) -> Column:
     physical = physical_name(item)
     _identifier(physical, document.at(*path), problems)
-    documented += [(f"{key} of {physical}", document.at(*path, key)) for key in _DOCUMENTED_COLUMN if item.get(key)]
     return Column(
         name=item["name"],
         physical_name=physical,

@@ -1,4 +1,4 @@
-"""What reading the clauses of one table gives: rules before their names are unique, problems, and clauses that are documented only."""
+"""What reading the clauses of one table gives: rules before their names are unique, and problems."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Findings:
 
     drafts: list[Draft] = field(default_factory=list[Draft])
     problems: list[Problem] = field(default_factory=list[Problem])
-    documented: list[tuple[str, Location]] = field(default_factory=list[tuple[str, Location]])
 
     def wrong(self, rule: str, message: str, at: Location, remedy: str) -> None:
         """Records an error."""

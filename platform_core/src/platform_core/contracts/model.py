@@ -232,6 +232,7 @@ class DataProduct:
     support: tuple[SupportChannel, ...]
     path: Path
     owner_terms: tuple[OwnerTerm, ...] = ()
+    documented_only: tuple[tuple[str, Location], ...] = ()
 
     @property
     def schema(self) -> str:
@@ -265,6 +266,12 @@ class Mesh:
     def port_schemas(self) -> dict[str, str]:
         """Port schema to product id, broken products included: an error in one domain cuts no edge of the graph."""
         return {naming.port_schema(product_id): product_id for product_id in (*sorted(self.broken), *self.products)}
+
+    @property
+    def documented_only(self) -> tuple[tuple[str, str, Location], ...]:
+        """The clauses that nothing enforces or publishes: id of the product or contract, the clause, its place."""
+        owners = (*self.products.values(), *self.contracts.values())
+        return tuple((owner.id, clause, at) for owner in owners for clause, at in owner.documented_only)
 
     def of_domain(self, domain: str) -> tuple[DataProduct, ...]:
         """The domain's products, by id."""

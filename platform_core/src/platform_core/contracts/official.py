@@ -1,4 +1,8 @@
-"""Validation against the official JSON Schemas, as their packages ship them, with messages for people."""
+"""Validation against the official JSON Schemas, with messages for people.
+
+The newest release of each standard is the schema that its package ships. Former releases of the contract standard lie in
+``schemas/``: a file written by others is judged by the release that it names, and v3.2 refuses what v3.0 allowed.
+"""
 
 from __future__ import annotations
 
@@ -16,35 +20,76 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 Standard = Literal["odps", "odcs"]
-_FILES = {"odps": ("dataproduct", "schemas/odps-1.1.0.schema.json"), "odcs": ("open_data_contract_standard", "schema.json")}
+_HERE = "platform_core.contracts"
+_FILES: Mapping[Standard, Mapping[str, tuple[str, str]]] = {
+    "odps": {
+        "v1.1.0": ("dataproduct", "schemas/odps-1.1.0.schema.json"),
+        "v1.0.0": ("dataproduct", "schemas/odps-1.0.0.schema.json"),
+    },
+    "odcs": {
+        "v3.2.0": ("open_data_contract_standard", "schema.json"),
+        "v3.1.0": (_HERE, "schemas/odcs-v3.1.0.schema.json"),
+        "v3.0.2": (_HERE, "schemas/odcs-v3.0.2.schema.json"),
+    },
+}
 _NAMES = {"odps": "Open Data Product Standard", "odcs": "Open Data Contract Standard"}
 _NO_MORE_KEYS = {"additionalProperties", "unevaluatedProperties"}
 _BRANCHES = ("allOf", "anyOf", "oneOf")
 
 
-def check(document: Document, standard: Standard) -> Iterator[Problem]:
-    """Yields one problem per breach of the official schema, the innermost cause of each.
+def releases(standard: Standard) -> tuple[str, ...]:
+    """The releases of a standard whose schema is known, the newest first."""
+    return tuple(_FILES[standard])
+
+
+def release_of(document: Document, standard: Standard) -> str | None:
+    """The release whose schema decides about a document: that of its ``apiVersion``, or the last fix of it (v3.0.1 is read as v3.0.2)."""
+    given = document.data.get("apiVersion") if isinstance(document.data, dict) else None
+    if not isinstance(given, str):
+        return None
+    line = given.rpartition(".")[0]
+    return next((release for release in releases(standard) if release == given or release.rpartition(".")[0] == line), None)
+
+
+def check(document: Document, standard: Standard) -> list[Problem]:
+    """The breaches of the official schema: none when the release that the document names, or the newest one, accepts it.
+
+    The newest schema names all former releases as its own, and refuses some of what they allowed.
+    """
+    problems = list(check_release(document, standard, releases(standard)[0]))
+    own = release_of(document, standard)
+    return [] if problems and own and _validator(standard, own).is_valid(document.data) else problems
+
+
+def check_release(document: Document, standard: Standard, release: str) -> Iterator[Problem]:
+    """Yields one problem per breach of the schema of one release, the innermost cause of each.
 
     A failing branch of a schema marks the keys of the whole object as unknown: those echoes of another error are left out.
     """
-    errors = sorted(_validator(standard).iter_errors(document.data), key=lambda found: [str(step) for step in found.absolute_path])
+    schema = schema_of(standard, release)
+    errors = sorted(_validator(standard, release).iter_errors(document.data), key=lambda found: [str(step) for step in found.absolute_path])
     told: set[tuple[int, str]] = set()
     echoes: list[ValidationError] = []
     for error in map(_innermost, errors):
-        if error.validator == "unevaluatedProperties" and _unknown_key(error, standard) is None:
+        if error.validator == "unevaluatedProperties" and _unknown_key(error, schema) is None:
             echoes.append(error)
             continue
-        problem = _problem(document, error, standard)
+        problem = _problem(document, error, standard, schema)
         if (problem.location.line, problem.message) not in told:
             told.add((problem.location.line, problem.message))
             yield problem
     if echoes and not told:
-        yield _problem(document, echoes[0], standard)
+        yield _problem(document, echoes[0], standard, schema)
 
 
-def schema_path(standard: Standard) -> Path:
-    """File of the official schema in the installed package."""
-    package, name = _FILES[standard]
+def schema_of(standard: Standard, release: str) -> Mapping[str, Any]:
+    """The JSON Schema of a release."""
+    return _validator(standard, release).schema
+
+
+def schema_path(standard: Standard, release: str | None = None) -> Path:
+    """File of the schema of a release, the newest by default."""
+    package, name = _FILES[standard][release or releases(standard)[0]]
     spec = importlib.util.find_spec(package)  # located, not imported: the packages pull in a command line
     if spec is None or spec.origin is None:
         raise ContractError(f"the package {package}, which carries the official schema, is not installed", remedy="run ./mesh doctor")
@@ -52,10 +97,10 @@ def schema_path(standard: Standard) -> Path:
 
 
 @functools.cache
-def _validator(standard: Standard) -> Any:
+def _validator(standard: Standard, release: str) -> Any:
     from jsonschema import validators
 
-    schema = json.loads(schema_path(standard).read_text())
+    schema = json.loads(schema_path(standard, release).read_text())
     return validators.validator_for(schema)(schema)
 
 
@@ -69,14 +114,14 @@ def _innermost(error: ValidationError) -> ValidationError:
     return best_match([error])
 
 
-def _problem(document: Document, error: ValidationError, standard: Standard) -> Problem:
+def _problem(document: Document, error: ValidationError, standard: Standard, schema: Mapping[str, Any]) -> Problem:
     path = tuple(error.absolute_path)
     shown = ".".join(str(step) for step in path) or "the document"
     location = document.at(*path)
     rule, instance = f"{standard}-schema", error.instance
-    if error.validator in _NO_MORE_KEYS and (unknown := _unknown_key(error, standard)) is not None:
+    if error.validator in _NO_MORE_KEYS and (unknown := _unknown_key(error, schema)) is not None:
         remedy = "remove it; platform fields go to customProperties as {property, value}"
-        hint = did_you_mean(unknown, _known_keys(error.schema, standard))
+        hint = did_you_mean(unknown, _known_keys(error.schema, schema))
         return Problem(rule, f"{shown} has the unknown key {unknown!r}{hint}", document.at(*path, unknown), remedy)
     if error.validator == "required" and isinstance(instance, dict):
         wanted: list[str] = error.validator_value if isinstance(error.validator_value, list) else []
@@ -99,16 +144,16 @@ def _keys_to_choose(error: ValidationError) -> list[str]:
     return [keys[0] for keys in demanded if keys] if all(keys and len(keys) == 1 for keys in demanded) else []
 
 
-def _unknown_key(error: ValidationError, standard: Standard) -> str | None:
-    known = set(_known_keys(error.schema, standard))
+def _unknown_key(error: ValidationError, schema: Mapping[str, Any]) -> str | None:
+    known = set(_known_keys(error.schema, schema))
     instance: Mapping[str, Any] = error.instance if isinstance(error.instance, dict) else {}
     return next((key for key in instance if key not in known), None)
 
 
-def _known_keys(schema: Any, standard: Standard) -> Iterator[str]:
-    """Keys that a schema, and every schema that it refers to for the same object, names."""
-    definitions: Mapping[str, Any] = _validator(standard).schema.get("$defs", {})
-    parts, seen = [schema], set[str]()
+def _known_keys(part: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that a part of a schema, and every definition that it refers to for the same object, names."""
+    definitions: Mapping[str, Any] = schema.get("$defs", {})
+    parts, seen = [part], set[str]()
     while parts:
         part = parts.pop()
         if not isinstance(part, dict):

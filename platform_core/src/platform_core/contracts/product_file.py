@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.contracts import naming, official
+from platform_core.contracts.clause_effects import PLATFORM_PROPERTIES
 from platform_core.contracts.contract_file import (
     check_status,
     check_version,
@@ -21,12 +22,13 @@ from platform_core.contracts.model import Contract, DataProduct, InputPort, Outp
 from platform_core.contracts.ownership import owner_terms
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.source import Document, Location, SourceError, Step, load_yaml
+from platform_core.contracts.undelivered import documented_only
 
 PRODUCT_FILE = "product.odps.yaml"
 CONTRACTS = "contracts/*.odcs.yaml"
 
 
-_INPUT_PROPERTIES = ("connection", "personalData")
+_INPUT_PROPERTIES = PLATFORM_PROPERTIES["odps"]["inputPorts[].customProperties"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _read_product(path: Path, domain: str, _: tuple[tuple[Path, str], ...]) -> R
     if not isinstance(document.data, dict):
         problem = Problem("odps-schema", "the file is not a mapping", document.at(), "start with apiVersion and kind")
         return ReadProduct(None, (problem, *problems), frozenset(ids), document.at())
-    own = [*_header(document)] or list(official.check(document, "odps"))
+    own = [*_header(document)] or official.check(document, "odps")
     ids |= {document.data["id"]} if isinstance(document.data.get("id"), str) else set()
     product = None if own else _product(document, domain, contracts, own)
     problems = [*own, *problems]
@@ -150,6 +152,8 @@ def _product(document: Document, domain: str, contracts: _Contracts, problems: l
     data = document.data
     product_id = str(data["id"])
     sound = _identity(document, domain, problems)
+    documented, unknown = documented_only(document, "odps")
+    problems += unknown
     name = product_id.partition(".")[2]
     check_version(document, ("version",), problems)
     check_status(document, problems)
@@ -183,6 +187,7 @@ def _product(document: Document, domain: str, contracts: _Contracts, problems: l
         owners=owners,
         support=support,
         path=document.path,
+        documented_only=tuple(documented),
         owner_terms=owner_terms(data.get("team")),
     )
 

@@ -15,7 +15,9 @@ from platform_core.contracts.source import Place
 FRESHNESS_UNITS = {"m": 60, "minutes": 60, "h": 3600, "hours": 3600, "d": 86400, "days": 86400}
 """Seconds of a freshness promise's unit."""
 
-_ENFORCED = {"freshness"}
+MEASURED = frozenset({"freshness"})
+"""Service levels that the platform measures; others are documented only."""
+
 _WINDOW = re.compile(r"[1-9][0-9]{0,3}d")
 _MOMENTS = ("timestamp", "date")
 
@@ -23,8 +25,8 @@ _MOMENTS = ("timestamp", "date")
 def read_service_level(place: Place, item: Mapping[str, Any], tables: tuple[Table, ...], found: Findings) -> ServiceLevel:
     """Reads the service level at ``place``; what it measures must exist, and what it promises must be measurable."""
     name, value, unit = str(item["property"]), item["value"], item.get("unit")
-    if name not in _ENFORCED:
-        found.documented.append((f"service level {name!r}", place.at()))
+    if name not in MEASURED:
+        pass  # documented only: its value may be anything
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         found.wrong("service-level", f"the freshness is {value!r}", place.at("value"), "write a positive number and a unit (m, h, d)")
     elif unit not in FRESHNESS_UNITS:

@@ -7,12 +7,12 @@ line does not shift all that follow; a list of plain values is compared as a set
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from platform_core.contracts.clause_paths import folded
 from platform_core.contracts.source import Step
 
 Action = Literal["added", "removed", "changed", "renamed", "reordered"]
@@ -42,7 +42,6 @@ _NAMED_BY: Mapping[str, tuple[str, ...]] = {
 _SETS = {"tags", "enum", "validValues", "missingValues", "properties", "required", "synonyms", "roles"}
 _LABELS = {"id", "name", "description", "businessName"}  # what a renamed item may differ in beside its name
 _MAY_BE_RENAMED = {"properties", "quality", "schema"}
-_NESTED = re.compile(r"properties\[\](?:\.(?:properties\[\]|items(?!\w)))+")  # columns of object and array columns
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class _At:
         return _At(self.shape, self.path, self.old, self.new, (*self.around, (before, after)))
 
     def told(self, action: Action, before: Any, after: Any) -> Difference:
-        return Difference(action, _folded(self.shape), self.path, before, after, self.old, self.new, self.around)
+        return Difference(action, folded(self.shape), self.path, before, after, self.old, self.new, self.around)
 
 
 def differences(before: Any, after: Any) -> Iterator[Difference]:
@@ -118,10 +117,6 @@ def same(before: Any, after: Any) -> bool:
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
-
-
-def _folded(shape: str) -> str:
-    return _NESTED.sub("properties[]", shape)
 
 
 def _compare(before: Any, after: Any, at: _At, key: str) -> Iterator[Difference]:
