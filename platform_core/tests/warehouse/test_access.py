@@ -9,8 +9,10 @@ import psycopg
 import pytest
 
 from platform_core.contracts import Mesh
-from platform_core.warehouse import Access, Warehouse, apply, plan
-from platform_core.warehouse.access import MEMBERS, changes
+from platform_core.warehouse import Access, Warehouse, WarehouseError, apply, plan
+from platform_core.warehouse.declared import Declared
+from platform_core.warehouse.difference import roles
+from platform_core.warehouse.observed import Observed
 
 apply_module = importlib.import_module("platform_core.warehouse.apply")  # the package gives the function of this name
 
@@ -57,7 +59,7 @@ NOTHING = Mesh(DOMAINS, {}, {}, ())
         ("GRANT CREATE ON SCHEMA sales_build TO marketing_owner", ["revoke create on schema sales_build from marketing_owner"]),
         (
             "GRANT ALL ON SCHEMA sales_build TO marketing_job",
-            ["revoke usage on schema sales_build from marketing_job", "revoke create on schema sales_build from marketing_job"],
+            ["revoke create on schema sales_build from marketing_job", "revoke usage on schema sales_build from marketing_job"],
         ),
         ("ALTER ROLE marketing_job NOLOGIN", ["alter role marketing_job login=True"]),
         ("ALTER ROLE sales_owner LOGIN", ["alter role sales_owner login=False"]),
@@ -94,17 +96,20 @@ def test_two_applies_at_once_both_succeed(empty_database: Warehouse) -> None:
     assert sum(bool([step for step in steps if "schema" in step.object]) for steps in taken) == 1
 
 
-def test_a_killed_apply_leaves_nothing_half_done(empty_database: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply_module, "_protect", lambda _connection: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+def test_what_fails_in_the_platforms_own_part_leaves_nothing_half_done(empty_database: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise WarehouseError("full")
+
+    monkeypatch.setattr(apply_module, "record_parts", broken)
+    with pytest.raises(WarehouseError, match=r"(?s)the platform's own tables and roles could not be applied: full"):
         apply(empty_database, NOTHING)
     with empty_database.connect_platform(autocommit=True) as admin:
-        assert admin.execute("SELECT nspname FROM pg_namespace WHERE nspname = 'mesh'").fetchall() == []
+        assert admin.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(mesh|sales)'").fetchall() == []
 
 
 def test_names_that_need_quotes_are_quoted() -> None:
-    found = Access(roles={MEMBERS: False, "a_owner": False, "a_job": True})
-    steps = changes(Access(roles={'a"; DROP ROLE x; --_job': True}), found)
+    wanted = Access(roles={'a"; DROP ROLE x; --_job': True})
+    steps = roles(Declared(wanted, frozenset(), {}, {}), Observed())
     assert [step.statement.as_string(None) for step in steps] == ['CREATE ROLE "a""; DROP ROLE x; --_job" LOGIN']
 
 

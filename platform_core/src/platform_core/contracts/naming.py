@@ -11,6 +11,8 @@ IDENTIFIER_BYTES = 63
 DATABASE = "mesh"
 PLATFORM_ROLE = "mesh_platform"
 PLATFORM_SCHEMA = "mesh"
+KEEPER_ROLE = "mesh_keeper"
+"""Role (no login) that owns every published version: no domain's role can change what it has published."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-@")
 

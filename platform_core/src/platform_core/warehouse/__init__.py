@@ -1,27 +1,36 @@
 """The warehouse plane: the embedded server, connections, and who may do what."""
 
-from platform_core.warehouse.access import Access, plan, readers
-from platform_core.warehouse.apply import DAGSTER_DATABASE, DAGSTER_ROLE, apply, prepare_databases
+from platform_core.warehouse.access import Access, readers
+from platform_core.warehouse.apply import DAGSTER_DATABASE, DAGSTER_ROLE, apply, apply_plan, plan, prepare_databases
 from platform_core.warehouse.bulk_conditions import OneOf, Within
 from platform_core.warehouse.bulk_read import Relation, read_arrow
 from platform_core.warehouse.bulk_write import write_arrow
 from platform_core.warehouse.change import Change
 from platform_core.warehouse.connection import Warehouse
 from platform_core.warehouse.embedded import EmbeddedPostgres
-from platform_core.warehouse.errors import WarehouseError
+from platform_core.warehouse.errors import StalePlanError, WarehouseError
+from platform_core.warehouse.execution import Applied, Failure
+from platform_core.warehouse.planning import Planned, Source, make_plan
 
 __all__ = [
     "DAGSTER_DATABASE",
     "DAGSTER_ROLE",
     "Access",
+    "Applied",
     "Change",
     "EmbeddedPostgres",
+    "Failure",
     "OneOf",
+    "Planned",
     "Relation",
+    "Source",
+    "StalePlanError",
     "Warehouse",
     "WarehouseError",
     "Within",
     "apply",
+    "apply_plan",
+    "make_plan",
     "plan",
     "prepare_databases",
     "read_arrow",

@@ -1,46 +1,115 @@
-"""Makes the warehouse what the files say: the platform's own tables, then roles, schemas and grants, in one transaction."""
+"""Makes the warehouse what the files say: the platform's own tables, then roles, schemas and grants, a domain at a time."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime
 
 from psycopg import Connection, errors, sql
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Mesh
-from platform_core.warehouse import access
+from platform_core.warehouse.change import Change
 from platform_core.warehouse.connection import Warehouse
+from platform_core.warehouse.declared import write_record
+from platform_core.warehouse.errors import StalePlanError, WarehouseError
+from platform_core.warehouse.execution import Applied, Finish, execute
+from platform_core.warehouse.planning import Source, make_plan
+from platform_core.warehouse.platform_tables import platform_files, record_parts
 
 DAGSTER_DATABASE = "dagster"
 DAGSTER_ROLE = "dagster"
 _LOCK = 0x6D657368  # "mesh": two applies never run at once
 
 
-def apply(warehouse: Warehouse, mesh: Mesh) -> tuple[access.Change, ...]:
+def apply(
+    warehouse: Warehouse,
+    mesh: Mesh,
+    *,
+    sources: Sequence[Source] = (),
+    prune: bool = False,
+    now: datetime | None = None,
+) -> tuple[Change, ...]:
     """Applies what the product files ask for; a second call changes nothing.
 
     Args:
         warehouse: Reached as the platform's role.
         mesh: The files.
+        sources: Other planes' steps, see ``make_plan``.
+        prune: Whether what no file declares any more is removed with its content.
+        now: The moment at which access that ends is judged; the present by default.
 
     Returns:
         The steps that were taken.
+
+    Raises:
+        WarehouseError: A domain could not be made what its files say; the others were.
     """
-    with warehouse.connect_platform() as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        # A platform role that is no superuser must be a member of the roles it makes, to give them schemas.
-        connection.execute("SET LOCAL createrole_self_grant = 'set, inherit'")
-        for path in schema_files():
-            connection.execute(path.read_bytes())
-        steps = access.plan(connection, mesh)
-        for step in steps:
-            if step.statement is not None and not step.prune:
-                connection.execute(step.statement)
-        _protect(connection)
-        if warehouse.server is not None:
-            for domain in mesh.domains:
+    applied = apply_plan(warehouse, mesh, sources=sources, prune=prune, now=now)
+    if applied.failures:
+        first = applied.failures[0]
+        more = f" (and {len(applied.failures) - 1} more)" if applied.failures[1:] else ""
+        whose = f"the domain {first.domain}" if first.domain else "the platform's own tables and roles"
+        raise WarehouseError(f"{whose} could not be applied{more}: {first.reason}", where=first.object, remedy=first.remedy)
+    return applied.taken
+
+
+def apply_plan(
+    warehouse: Warehouse,
+    mesh: Mesh,
+    *,
+    sources: Sequence[Source] = (),
+    prune: bool = False,
+    now: datetime | None = None,
+    expected: str | None = None,
+    also: Finish | None = None,
+) -> Applied:
+    """Plans anew under the lock of all applies, and takes the steps: the platform's own, then each domain's in one transaction.
+
+    Args:
+        warehouse: Reached as the platform's role.
+        mesh: The files.
+        sources: Other planes' steps, see ``make_plan``.
+        prune: Whether what no file declares any more is removed with its content.
+        now: The moment at which access that ends is judged; the present by default.
+        expected: ``Planned.state`` of a plan that was shown; with another one nothing is done.
+        also: Called at the end of each domain's transaction, for what belongs to its steps.
+
+    Raises:
+        StalePlanError: The warehouse is not what the plan was made for.
+        WarehouseError: Two products would share a schema or role.
+    """
+    files = platform_files()
+    with warehouse.connect_platform(autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))  # ends with the session: a killed apply frees it
+        planned = make_plan(connection, mesh, sources, now=now)
+        if expected is not None and planned.state != expected:
+            raise StalePlanError(
+                "the warehouse is not what the plan was made for: it was changed since",
+                where=f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}",
+                remedy="plan again, look at what is different, and apply that",
+            )
+
+        def begin(connection: Connection) -> None:
+            # A platform role that is no superuser must be a member of the roles it makes, to give them schemas.
+            connection.execute("SET LOCAL createrole_self_grant = 'set, inherit'")
+            connection.execute("SET LOCAL check_function_bodies = off")  # the planes' files speak of each other's tables
+
+        def finish(connection: Connection, domain: str, steps: Sequence[Change]) -> None:
+            if not domain:
+                record_parts(connection, files, planned.declared.recorded)
+            elif domain in mesh.domains and warehouse.server is not None:
                 _set_password(connection, warehouse, naming.job_role(domain))
-    return steps
+            write_record(connection, planned.declared, domain, prune)
+            if also is not None:
+                also(connection, domain, steps)
+
+        return execute(connection, planned.declared, planned.steps, prune=prune, finish=finish, begin=begin)
+
+
+def plan(connection: Connection, mesh: Mesh, now: datetime | None = None) -> tuple[Change, ...]:
+    """The steps that ``apply`` would take now, and what it would leave without ``prune``."""
+    return make_plan(connection, mesh, now=now).steps
 
 
 def prepare_databases(warehouse: Warehouse) -> None:
@@ -60,43 +129,6 @@ def prepare_databases(warehouse: Warehouse) -> None:
                     continue
             # The warehouse's job roles have no business in Dagster's database, and the other way round.
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
-
-
-def schema_files() -> list[Path]:
-    """The ``schema.sql`` of every plane, the warehouse's own first."""
-    package = Path(__file__).parents[1]
-    own = Path(__file__).with_name("schema.sql")
-    return [own, *sorted(path for path in package.glob("*/schema.sql") if path != own)]
-
-
-def _protect(connection: Connection) -> None:
-    """Row security on every table of the platform: all members read, a domain writes only its own rows.
-
-    A table whose comment begins with ``private`` is read by row too: a domain sees its own.
-    """
-    group, schema = sql.Identifier(access.MEMBERS), sql.Identifier(naming.PLATFORM_SCHEMA)
-    database = sql.Identifier(connection.info.dbname)
-    connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(database, group))
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, group))
-    tables = connection.execute(
-        """SELECT c.relname, c.relrowsecurity, coalesce(obj_description(c.oid, 'pg_class'), '') ~ '^private' FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-           WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY 1""",
-        (naming.PLATFORM_SCHEMA,),
-    ).fetchall()
-    for table, secured, private in tables:
-        target = sql.Identifier(naming.PLATFORM_SCHEMA, table)
-        if secured:
-            continue
-        connection.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(target, group))
-        connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
-        readable = sql.SQL("mesh.may_write(domain)" if private else "true")
-        connection.execute(sql.SQL("CREATE POLICY read ON {} FOR SELECT USING ({})").format(target, readable))
-        for statement in (
-            sql.SQL("CREATE POLICY insert ON {} FOR INSERT WITH CHECK (mesh.may_write(domain))"),
-            sql.SQL("CREATE POLICY update ON {} FOR UPDATE USING (mesh.may_write(domain)) WITH CHECK (mesh.may_write(domain))"),
-            sql.SQL("CREATE POLICY delete ON {} FOR DELETE USING (mesh.may_write(domain))"),
-        ):
-            connection.execute(statement.format(target))
 
 
 def _set_password(connection: Connection, warehouse: Warehouse, role: str) -> None:

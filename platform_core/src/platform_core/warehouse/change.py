@@ -40,3 +40,8 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.action} {self.object}"
+
+
+def printed(text: str) -> sql.SQL:
+    """Text that is SQL already: what Postgres itself printed (``regprocedure``, names of privileges), or a constant of ours."""
+    return sql.SQL(text)  # pyright: ignore[reportArgumentType]
