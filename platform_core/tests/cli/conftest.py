@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from platform_core.cli import main
 from platform_core.contracts import load_mesh
 from platform_core.publishing import publish
 from platform_core.quality import AuditReport, RuleResult
+from platform_core.settings import Settings
+from platform_core.transformation.lineage import column_lineage
 from platform_core.warehouse import Warehouse, apply, readers
 
 ITEMS = "domains/inventory/src/inventory/defs/items/contracts/items.odcs.yaml"
@@ -53,6 +56,24 @@ def files(repo: Path, tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def traced(repo: Path) -> Path:
+    """What is kept of the column lineage of this repository's own files: dbt need not compile them again in each test."""
+    settings = Settings.load({"MESH_REPO": str(repo), "MESH_HOME": os.environ.get("MESH_TEST_HOME", "")})
+    column_lineage(load_mesh(repo), settings)
+    return settings.home / "lineage"
+
+
+@pytest.fixture
+def kept_lineage(traced: Path, tmp_path: Path) -> Path:
+    """The same in the test's own folder for local state."""
+    for path in traced.glob("*_dbt/*.json"):
+        copy = tmp_path / "home" / "lineage" / path.parent.name / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def mesh_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mesh:
     """Runs ``./mesh`` in the environment that the test has set."""
@@ -73,13 +94,13 @@ def mesh_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def mesh(files: Path, empty_database: Warehouse, tmp_path: Path, mesh_command: Mesh, monkeypatch: pytest.MonkeyPatch) -> Mesh:
+def mesh(files: Path, empty_database: Warehouse, kept_lineage: Path, mesh_command: Mesh, monkeypatch: pytest.MonkeyPatch) -> Mesh:
     """Runs ``./mesh`` in the copy, on an empty database, as its launcher would."""
     parameters = empty_database.parameters
     for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL", "MESH_DEMO_USERS", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MESH_REPO", str(files))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MESH_HOME", str(kept_lineage))
     monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
     monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
 

@@ -16,12 +16,12 @@ from platform_core.contracts.masking import Mask
 from platform_core.contracts.ownership import OwnerTerm
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.row_filter import RowFilter
+from platform_core.contracts.sensitivity import PERSONAL_CLASSES as PERSONAL_CLASSES
+from platform_core.contracts.sensitivity import is_personal
 from platform_core.contracts.source import Location
 
 if TYPE_CHECKING:
     from platform_core.contracts.masking_policy import Masking
-
-PERSONAL_CLASSES = frozenset({"restricted", "confidential", "pii", "sensitive"})
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Column:
     @property
     def personal(self) -> bool:
         """Whether the column holds personal data: the tag ``pii``, or a classification that restricts it."""
-        return "pii" in self.tags or (self.classification or "").lower() in PERSONAL_CLASSES
+        return is_personal(self.classification, self.tags)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,8 @@ from typing import Any
 
 from platform_core.contracts.compatibility.difference import Difference
 from platform_core.contracts.compatibility.judgement import Clause, by_action, once
-from platform_core.contracts.model import PERSONAL_CLASSES
+from platform_core.contracts.sensitivity import LEVELS, PERSONAL_CLASSES
 
-_RANKS = {
-    **dict.fromkeys(("", "public", "open", "unclassified"), 0),
-    "internal": 1,
-    **dict.fromkeys(("confidential", "sensitive", "private"), 2),
-    **dict.fromkeys(("restricted", "pii", "personal"), 3),
-    **dict.fromkeys(("secret", "highly restricted", "highly confidential"), 4),
-}
 _PERSONAL_TAG = re.compile(r"(?:.*[\W_])?(?:pii|personal|sensitive|gdpr|phi|pci|restricted|confidential)(?:[\W_].*)?", re.IGNORECASE)
 _PROTECTION = re.compile(r"mask|row.?filter|row.?polic|policy|access|declassif|anonym|encrypt|consent|purpose", re.IGNORECASE)
 _RETENTION = re.compile(r"retention|time.?to.?live|ttl|archiv|delet", re.IGNORECASE)
@@ -28,13 +21,13 @@ def _classification(difference: Difference) -> str:
     before, after = (str(value or "").strip().lower() for value in (difference.before, difference.after))
     if before == after:
         return "same-meaning"
-    if before not in _RANKS or after not in _RANKS:
+    if before not in LEVELS or after not in LEVELS:
         return "classification-unknown"
-    if _RANKS[after] < _RANKS[before] or (before in PERSONAL_CLASSES and after not in PERSONAL_CLASSES):
+    if LEVELS[after] < LEVELS[before] or (before in PERSONAL_CLASSES and after not in PERSONAL_CLASSES):
         return "classification-lowered"
     if after in PERSONAL_CLASSES and before not in PERSONAL_CLASSES and "pii" not in _tags(difference.inner[0]):
         return "classification-masks"
-    return "classification-raised" if _RANKS[after] > _RANKS[before] else "same-meaning"
+    return "classification-raised" if LEVELS[after] > LEVELS[before] else "same-meaning"
 
 
 def _tags(column: Mapping[str, Any]) -> list[Any]:

@@ -1,0 +1,447 @@
+"""Column lineage of one statement: every CTE and subquery becomes a relation of its own, and the statement the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from platform_core.transformation.lineage.errors import TracingError
+from platform_core.transformation.lineage.expressions import Expressions, group_size, name_of
+from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
+from platform_core.transformation.lineage.scope import Scope, Source
+
+Columns = Callable[[str, str], tuple[str, ...] | None]
+"""Schema and table to the columns of a relation in order; None when they are not known."""
+
+# Functions in FROM that give one column, which bears the alias; and those whose columns have names of their own.
+_NAMED = {
+    "jsonb_array_elements": ("value",),
+    "json_array_elements": ("value",),
+    "jsonb_each": ("key", "value"),
+    "json_each": ("key", "value"),
+}
+_EXPRESSION = "?"
+EPHEMERAL = "__dbt__cte__"
+"""What dbt puts before the name of an ephemeral model when it writes it into a statement."""
+
+
+def trace(
+    sql: str, relation: Relation, columns: Columns, suffix: str = "", files: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Relation, ...]:
+    """Traces a SELECT of Postgres.
+
+    Args:
+        sql: One statement.
+        relation: What it builds; its lineage is filled in.
+        columns: The columns of the relations that it reads.
+        suffix: Makes the ids of its steps differ from those of another statement of the same relation.
+        files: Ephemeral models, which dbt writes into the statement as CTEs, to the files they stand in.
+
+    Returns:
+        The steps inside of it, and last the relation itself.
+
+    Raises:
+        TracingError: It is no SELECT, cannot be parsed, or uses a name that means nothing.
+    """
+    import sqlglot
+    from sqlglot import errors, exp
+
+    try:
+        parsed = [statement for statement in sqlglot.parse(sql, dialect="postgres") if statement is not None]
+    except (errors.SqlglotError, RecursionError) as error:
+        told = error.errors[0] if isinstance(error, errors.ParseError) and error.errors else {}
+        message = str(told.get("description") or error)
+        place = f" (line {told['line']} of the compiled SQL)" if told.get("line") else ""
+        raise TracingError(" ".join(message.split())[:200] + place) from error
+    if len(parsed) != 1 or not isinstance(parsed[0], exp.Select | exp.SetOperation | exp.Subquery | exp.Values):
+        raise TracingError("it is not one SELECT")
+    tracer = _Tracer(relation, columns, suffix, files, relation.file)
+    try:
+        last = tracer.query(parsed[0], Scope(), relation.name)
+    except RecursionError as error:
+        raise TracingError("it is nested too deeply") from error
+    built = tracer.relations.pop(last.relation)
+    whole = replace(built, id=relation.id, name=relation.name, kind=relation.kind, file=relation.file)
+    return (*tracer.relations.values(), whole)
+
+
+@dataclass
+class _Tracer:
+    """Collects the relations of one statement."""
+
+    relation: Relation
+    known: Columns
+    suffix: str
+    files: Mapping[str, str]
+    file: str | None
+    relations: dict[str, Relation] = field(default_factory=dict[str, Relation])
+
+    def query(self, node: Any, outer: Scope, name: str) -> Source:
+        """A query as a relation.
+
+        Raises:
+            TracingError: See ``trace``.
+        """
+        from sqlglot import exp
+
+        scope = Scope(outer)
+        self._ctes(node, scope)
+        if isinstance(node, exp.Subquery):
+            inner = self.query(node.this, scope, name) if not isinstance(node.this, exp.Table) else self._joined(node, scope, name)
+            return self._ordered(node, inner, scope, name)
+        if isinstance(node, exp.SetOperation):
+            return self._ordered(node, self._union(node, scope, name), scope, name)
+        if isinstance(node, exp.Values):
+            return self._values(node, scope, name)
+        if isinstance(node, exp.Select):
+            return self._select(node, scope, name)
+        raise TracingError(f"{type(node).__name__.upper()} is not a query")
+
+    def _add(self, name: str, **parts: Any) -> Source:
+        """A step of the statement."""
+        number = len(self.relations)
+        shown = name.removeprefix(EPHEMERAL)
+        step = Relation(f"{self.relation.id}#{shown}{self.suffix}.{number}", shown, "step", file=self.file, **parts)
+        self.relations[step.id] = step
+        return _source(step, name)
+
+    def _ctes(self, node: Any, scope: Scope) -> None:
+        clause = node.args.get("with_")
+        for cte in clause.expressions if clause else ():
+            alias = name_of(cte.args["alias"].this) or ""
+            outside = self.file
+            self.file = self.files.get(alias.removeprefix(EPHEMERAL), outside) if alias.startswith(EPHEMERAL) else outside
+            names = [name_of(item) or "" for item in cte.args["alias"].columns]
+            if clause.recursive and self._reads_itself(cte.this, alias):
+                scope.ctes[alias] = self._recursive(cte.this, scope, alias, names)
+            else:
+                scope.ctes[alias] = self._renamed(self.query(cte.this, scope, alias), names)
+            self.file = outside
+
+    @staticmethod
+    def _reads_itself(node: Any, alias: str) -> bool:
+        from sqlglot import exp
+
+        return isinstance(node, exp.SetOperation) and any(name_of(table.this) == alias for table in node.find_all(exp.Table))
+
+    def _recursive(self, node: Any, scope: Scope, alias: str, names: list[str]) -> Source:
+        """``base UNION ALL step``: the step reads the relation that it builds, so that one is there before its lineage is."""
+        base = self._renamed(self.query(node.this, scope, alias), names)
+        clauses = [clause for key in ("search", "cycle") if (clause := node.parent.args.get(key)) is not None]
+        if not base.closed or clauses:
+            raise TracingError(f"the recursion of {alias!r} has columns that are not declared")
+        itself = self._add(alias, columns=dict.fromkeys(base.columns, ()))
+        scope.ctes[alias] = itself
+        step = self.query(node.expression, scope, alias)
+        columns = self._by_position([base, step])
+        rows = (Ref(base.relation, ROWS), Ref(step.relation, ROWS), *(() if not node.args.get("distinct") else (*base.all, *step.all)))
+        self.relations[itself.relation] = replace(self.relations[itself.relation], columns=columns, rows=rows)
+        return itself
+
+    def _by_position(self, branches: list[Source]) -> dict[str, tuple[Edge, ...]]:
+        first = list(branches[0].columns)
+        edges: dict[str, tuple[Edge, ...]] = {}
+        for at, name in enumerate(first):
+            found: list[Edge] = []
+            for branch in branches:
+                columns = list(branch.columns.values())
+                if not branch.closed or len(columns) != len(first):
+                    found += [Edge(ref) for ref in branch.all]
+                else:
+                    found.append(Edge(Ref(branch.relation, columns[at])))
+            edges[name] = tuple(dict.fromkeys(found))
+        return edges
+
+    def _union(self, node: Any, scope: Scope, name: str) -> Source:
+        from sqlglot import exp
+
+        left, right = self.query(node.this, scope, name), self.query(node.expression, scope, name)
+        rows = [Ref(left.relation, ROWS), Ref(right.relation, ROWS)]
+        if node.args.get("distinct") or not isinstance(node, exp.Union):
+            rows += [*left.all, *right.all]
+        valued = [left] if isinstance(node, exp.Except) else [left, right]
+        if left.closed:
+            return self._add(name, columns=self._by_position(valued), rows=tuple(rows))
+        if all(not branch.columns for branch in valued) and not any(self.relations[branch.relation].rest for branch in valued):
+            # Two stars over relations whose columns nobody declares: they match by position, so by name only if both are the same.
+            wide = {source for branch in valued for source in self.relations[branch.relation].wide}
+            if len(wide) == 1:
+                return self._add(name, columns={}, rows=tuple(rows), wide=tuple(wide))
+        return self._add(name, columns={}, rows=tuple(rows), rest=tuple(Edge(ref, "other") for branch in valued for ref in branch.all))
+
+    def _values(self, node: Any, scope: Scope, name: str) -> Source:
+        from sqlglot import exp
+
+        expressions = Expressions(scope, self._nested)
+        columns: dict[str, dict[Edge, None]] = {}
+        rows: dict[Ref, None] = {}
+        for row in node.expressions:
+            for at, cell in enumerate(row.expressions if isinstance(row, exp.Tuple) else [row], 1):
+                traced = expressions.trace(cell)
+                columns.setdefault(f"column{at}", {}).update(traced.values)
+                rows |= traced.beside
+        source = self._add(name, columns={key: tuple(edges) for key, edges in columns.items()}, rows=tuple(rows))
+        alias = node.args.get("alias")
+        return self._renamed(source, [name_of(item) or "" for item in alias.columns] if alias else [])
+
+    def _nested(self, node: Any, scope: Scope) -> Source:
+        return self.query(node, scope, "(subquery)")
+
+    def _ordered(self, node: Any, inner: Source, scope: Scope, name: str) -> Source:
+        """ORDER BY and LIMIT of a union or of a query in brackets: which rows come through can hang on every column of it."""
+        if not any(node.args.get(key) for key in ("order", "limit", "offset")):
+            return inner
+        columns = {column: (Edge(Ref(inner.relation, of)),) for column, of in inner.columns.items()}
+        wide = () if inner.closed else (inner.relation,)
+        return self._add(name, columns=columns, rows=(Ref(inner.relation, ROWS), *inner.all), wide=wide)
+
+    def _select(self, node: Any, scope: Scope, name: str) -> Source:
+        from sqlglot import exp
+
+        rows: dict[Ref, None] = {}
+        clause = node.args.get("from_")
+        if clause is not None:
+            self._from(clause.this, scope, rows)
+        for join in (*(node.args.get("laterals") or ()), *(node.args.get("joins") or ())):
+            self._join(join, scope, rows)
+        windows = {name_of(window.this) or "": window for window in node.args.get("windows") or ()}
+        grouped = node.args.get("group") is not None or any(node.find_all(exp.AggFunc))
+        expressions = Expressions(scope, self._nested, group_size(node.args.get("having")), windows)
+        columns: dict[str, dict[Edge, None]] = {}
+        beside: dict[str, dict[Ref, None]] = {}
+        wide: dict[str, None] = {}
+        rest: dict[Edge, None] = {}
+        for item in node.expressions:
+            inner = item.unalias()
+            star = inner if isinstance(inner, exp.Star) else inner.this if isinstance(inner, exp.Column) else None
+            if isinstance(star, exp.Star):
+                table = name_of(inner.args.get("table")) if isinstance(inner, exp.Column) else None
+                self._star(scope.star(table), columns, wide)
+                continue
+            traced = expressions.trace(item)
+            column = _output_name(item)
+            if column is None:  # Postgres names it by rules of its own: a later name that is not listed may mean it
+                rest |= traced.values
+                column = f"{_EXPRESSION}{len(columns) + 1}"
+            columns.setdefault(column, {}).update(traced.values)
+            beside.setdefault(column, {}).update(traced.beside)
+            if isinstance(inner, exp.Explode | exp.Unnest | exp.ExplodingGenerateSeries) or not _scalar(inner):
+                rows |= dict.fromkeys((*(edge.source for edge in traced.values), *traced.beside))
+        self._clauses(node, scope, expressions, columns, rows)
+        if node.args.get("distinct") is not None:
+            rows |= dict.fromkeys((*(edge.source for edges in columns.values() for edge in edges), *(Ref(source, ALL) for source in wide)))
+            rows |= dict.fromkeys(ref for refs in beside.values() for ref in refs)
+        if not grouped or node.args.get("group") is not None or node.args.get("having") is not None or columns:
+            rows |= dict.fromkeys(Ref(source.relation, ROWS) for source in scope.sources)
+        return self._add(
+            name,
+            columns={column: tuple(edges) for column, edges in columns.items()},
+            beside={column: tuple(refs) for column, refs in beside.items() if refs},
+            rows=tuple(rows),
+            wide=tuple(wide),
+            rest=tuple(rest),
+        )
+
+    @staticmethod
+    def _star(sources: Iterable[Source], columns: dict[str, dict[Edge, None]], wide: dict[str, None]) -> None:
+        for source in sources:
+            for column, of in source.columns.items():
+                columns.setdefault(column, {})[Edge(Ref(source.relation, of))] = None
+            if not source.closed:
+                wide[source.relation] = None
+
+    def _clauses(
+        self, node: Any, scope: Scope, expressions: Expressions, columns: Mapping[str, dict[Edge, None]], rows: dict[Ref, None]
+    ) -> None:
+        """Everything beside the projections and the sources decides about rows: each clause, also one that is not known here."""
+        from sqlglot import exp
+
+        handled = {"expressions", "from_", "joins", "laterals", "with_", "windows", "hint", "kind", "locks", "into"}
+        if node.args.get("into") is not None:
+            raise TracingError("SELECT INTO builds another relation")
+        for key, clause in node.args.items():
+            parts = clause if isinstance(clause, list) else [clause]
+            for part in parts if key not in handled else ():
+                if not isinstance(part, exp.Expression):
+                    continue
+                for column in _bare_columns(part) if key in {"group", "order", "distinct"} else ():
+                    if column in columns:  # the name of an output column, which Postgres prefers in ORDER BY
+                        rows |= dict.fromkeys(edge.source for edge in columns[column])
+                rows |= dict.fromkeys(_tolerant(expressions, part, columns))
+                for literal in part.find_all(exp.Literal) if key in {"group", "order", "distinct"} else ():
+                    at = int(literal.this) if not literal.is_string and str(literal.this).isdigit() else 0
+                    if 0 < at <= len(columns):
+                        rows |= dict.fromkeys(edge.source for edge in list(columns.values())[at - 1])
+                    elif at and any(not source.closed for source in scope.sources):
+                        rows |= dict.fromkeys(ref for source in scope.sources for ref in source.all)
+
+    def _from(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> list[Source]:
+        """Adds one item of a FROM clause; those that it brings into scope."""
+        from sqlglot import exp
+
+        if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table) and not node.alias:
+            found = self._from(node.this, scope, rows)  # brackets around a join: its tables keep their names
+        elif isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+            found = [self._table(node, scope)]
+            scope.sources.append(found[0])
+        elif isinstance(node, exp.Subquery | exp.Values | exp.Select | exp.SetOperation):
+            found = [self._derived(node, scope)]
+            scope.sources.append(found[0])
+        elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
+            found = [self._derived(node.this, scope, node.args.get("alias"), lateral=True)]
+            scope.sources.append(found[0])
+        elif isinstance(node, exp.Table | exp.Lateral | exp.UDTF):
+            found = [self._function(node, scope)]
+            scope.sources.append(found[0])
+        else:
+            raise TracingError(f"FROM {type(node).__name__} is not understood")
+        for join in (*(node.args.get("laterals") or ()), *(node.args.get("joins") or ())):
+            found += self._join(join, scope, rows)
+        return found
+
+    def _join(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> list[Source]:
+        from sqlglot import exp
+
+        before = list(scope.sources)
+        if not isinstance(node, exp.Join):
+            return self._from(node, scope, rows)
+        found = self._from(node.this, scope, rows)
+        expressions = Expressions(scope, self._nested)
+        if node.args.get("on") is not None:
+            rows |= dict.fromkeys(expressions.refs(node.args["on"]))
+        names = [name_of(item if isinstance(item, exp.Identifier) else item.this) or "" for item in node.args.get("using") or ()]
+        if node.args.get("method") == "NATURAL":
+            if not all(source.closed for source in (*before, *found)):
+                rows |= dict.fromkeys(ref for source in (*before, *found) for ref in source.all)
+            names = [column for source in found for column in source.columns if any(column in other.columns for other in before)]
+        for name in names:
+            rows |= dict.fromkeys(ref for source in (*before, *found) if (ref := source.find(name)))
+        return found
+
+    def _table(self, node: Any, scope: Scope) -> Source:
+        schema, name = name_of(node.args.get("db")), name_of(node.this) or ""
+        alias = node.args.get("alias")
+        shown = (name_of(alias.this) if alias else None) or name
+        cte = scope.cte(name) if schema is None else None
+        if cte is not None:
+            source = replace(cte, alias=shown)
+        else:
+            columns = self.known(schema or "public", name)
+            relation = f"{schema or 'public'}.{name}"
+            source = Source(shown, relation, {column: column for column in columns or ()}, columns is not None)
+        return self._renamed(source, [name_of(item) or "" for item in alias.columns] if alias else [])
+
+    def _derived(self, node: Any, scope: Scope, alias: Any = None, *, lateral: bool = False) -> Source:
+        """A subquery in FROM. Only with LATERAL it sees the relations before it."""
+        alias = alias or node.args.get("alias")
+        shown = name_of(alias.this) if alias else None
+        source = self.query(node, scope if lateral else Scope(scope.outer, ctes=scope.ctes), shown or "(subquery)")
+        names = (
+            [name_of(item.this if hasattr(item, "kind") and not item.is_type else item) or "" for item in alias.columns] if alias else []
+        )
+        return replace(self._renamed(source, names), alias=shown)
+
+    def _joined(self, node: Any, scope: Scope, name: str) -> Source:
+        """``(a JOIN b ON ...) AS j``: one relation of all their columns."""
+        inner = Scope(scope)
+        rows: dict[Ref, None] = {}
+        self._from(node.this, inner, rows)
+        columns: dict[str, dict[Edge, None]] = {}
+        wide: dict[str, None] = {}
+        self._star(inner.sources, columns, wide)
+        rows |= dict.fromkeys(Ref(source.relation, ROWS) for source in inner.sources)
+        return self._add(name, columns={key: tuple(edges) for key, edges in columns.items()}, rows=tuple(rows), wide=tuple(wide))
+
+    def _function(self, node: Any, scope: Scope) -> Source:
+        """A function in FROM: every column that it gives comes from all of its arguments."""
+        from sqlglot import exp
+
+        call = node.this if isinstance(node, exp.Table | exp.Lateral) else node
+        parts = [*(node.args.get("rows_from") or ()), *([call] if isinstance(call, exp.Expression) else [])]
+        expressions = Expressions(scope, self._nested)
+        edges: dict[Edge, None] = {}
+        rows: dict[Ref, None] = {}
+        for part in parts:
+            traced = expressions.trace(part)
+            edges |= {edge._replace(kind="other"): None for edge in traced.values}
+            rows |= traced.beside
+        rows |= dict.fromkeys(edge.source for edge in edges)
+        alias = node.args.get("alias") or (call.args.get("alias") if isinstance(call, exp.Expression) else None)
+        shown = name_of(alias.this) if alias else None
+        named = [name_of(item.this if isinstance(item, exp.ColumnDef) else item) or "" for item in alias.columns] if alias else []
+        offset = name_of(call.args.get("offset")) if isinstance(call, exp.Expression) else None  # WITH ORDINALITY AS t(x, offset)
+        named += [offset] if offset else []
+        function = str(call.this).lower() if isinstance(call, exp.Anonymous) else ""
+        single = isinstance(call, exp.Unnest | exp.ExplodingGenerateSeries | exp.GenerateSeries) or function in _NAMED
+        if single:
+            own = _NAMED.get(function, (shown or {"Unnest": "unnest"}.get(type(call).__name__, "generate_series"),))
+            named = [*named, *own[len(named) :], *([shown] if shown and function in _NAMED else []), "ordinality"]
+        closed = bool(named)
+        columns = {name: tuple(edges) for name in named}
+        source = self._add(shown or function or "(function)", columns=columns, rows=tuple(rows), rest=() if closed else tuple(edges))
+        return replace(source, alias=shown or function or None)
+
+    def _renamed(self, source: Source, names: list[str]) -> Source:
+        """The relation under the column names of its alias."""
+        if not names:
+            return source
+        if not source.closed or len(names) > len(source.columns):
+            edges = tuple(Edge(ref, "other") for ref in source.all)
+            step = self._add(source.alias or "(alias)", columns=dict.fromkeys(names, edges), rows=(Ref(source.relation, ROWS),), rest=edges)
+            return replace(step, alias=source.alias)
+        columns = dict(zip(names, source.columns.values(), strict=False))
+        columns.update(list(source.columns.items())[len(names) :])
+        return replace(source, columns=columns)
+
+
+def _source(step: Relation, alias: str) -> Source:
+    return Source(alias, step.id, {column: column for column in step.columns}, step.closed)
+
+
+def _output_name(item: Any) -> str | None:
+    """Name of an output column where it is plain to see."""
+    from sqlglot import exp
+
+    if isinstance(item, exp.Alias):
+        return name_of(item.args["alias"])
+    inner = item
+    while isinstance(inner, exp.Cast | exp.Paren):
+        inner = inner.this
+    if isinstance(inner, exp.Column):
+        return name_of(inner.this)
+    return None
+
+
+def _scalar(node: Any) -> bool:
+    """Whether an expression gives one value a row. A function that is not known here may give any number of rows."""
+    from sqlglot import exp
+
+    return not any(node.find_all(exp.Anonymous, exp.Explode, exp.Unnest, exp.ExplodingGenerateSeries, exp.GenerateSeries))
+
+
+def _bare_columns(node: Any) -> list[str]:
+    from sqlglot import exp
+
+    return [name_of(column.this) or "" for column in node.find_all(exp.Column) if not column.args.get("table")]
+
+
+def _tolerant(expressions: Expressions, part: Any, columns: Mapping[str, Any]) -> Iterable[Ref]:
+    """What a clause depends on; a name that only the output has is answered by the caller."""
+    from sqlglot import exp
+
+    if isinstance(part, exp.Order | exp.Group | exp.Distinct):
+        for inner in part.iter_expressions():
+            if isinstance(inner, exp.Literal):
+                continue
+            bare = inner.this if isinstance(inner, exp.Ordered) else inner
+            if isinstance(bare, exp.Column) and not bare.args.get("table") and (name_of(bare.this) or "") in columns:
+                try:
+                    yield from list(expressions.refs(bare))
+                except TracingError:
+                    continue  # the name of an output column
+            else:
+                yield from expressions.refs(inner)
+        return
+    yield from expressions.refs(part)
