@@ -70,7 +70,8 @@ def test_lint_sees_connection_files(mesh: Mesh, files: Path) -> None:
 
 def test_plan_touches_nothing_and_apply_does_it_once(mesh: Mesh, empty_database: Warehouse) -> None:
     planned = mesh("plan", "--json").json()["changes"]
-    assert {"action": "create", "object": "schema inventory_items"} in planned
+    (schema,) = [change for change in planned if change["object"] == "schema inventory_items"]
+    assert (schema["action"], schema["kind"], schema["domain"], schema["product"]) == ("create", "create", "inventory", "inventory.items")
     with empty_database.connect_platform() as connection:
         assert connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'inventory_items'").fetchone() == (0,)
     applied = mesh("apply", "--json").json()["changes"]
@@ -110,20 +111,40 @@ def test_status_versions_checks_and_rollback_of_a_port(mesh: Mesh, applied: Appl
     assert items["ports"][0] | {"published_at": ""} == {
         "table": "items", "relation": "inventory_items.items", "rows": 3, "publication": second,
         "published_at": "", "checks_passed": 1, "checks_failed": 0,
-        "contract": "inventory.items.items", "contract_version": "1.0.0", "rejected": None,
+        "contract": "inventory.items.items", "contract_version": "1.0.0", "rejected": None, "rolled_back": None,
     }  # fmt: skip
     listed = mesh("versions", PORT, "--json").json()["publications"]
     assert [(row["publication"], row["served"]) for row in listed] == [(second, True), (first, False)]
-    assert mesh("rollback", PORT).out == f"inventory.items.items serves {first}\n"
+    said = mesh("rollback", PORT, "--reason", "prices in euros", "--by", "ada").out
+    assert said.startswith(f"inventory.items.items serves {first} instead of {second} (")
+    assert "sales.orders" in said, "who has built from it is named"
     assert mesh("query", "--as", "sales", "select distinct list_price_usd::int from inventory_items.items", "--json").json()["rows"] == [
         [1]
     ]
-    assert mesh("rollback", "inventory.items.items", "--to", second, "--json").json() == {
-        "contract": "inventory.items.items",
-        "publication": second,
-    }
+    (items,) = [product for product in mesh("status", "--json").json()["products"] if product["id"] == PORT]
+    assert items["ports"][0]["rolled_back"] == {"from": second, "by": "ada", "reason": "prices in euros"}
+    assert f"inventory.items.items: rolled back from {second} by ada: prices in euros" in mesh("status").all
+    again = mesh("rollback", "inventory.items.items", "--to", second, "--json").json()
+    assert again.pop("seconds") < 60
+    assert again == {"contract": "inventory.items.items", "publication": second, "instead_of": first, "consumers": ["sales.orders"]}
     human = mesh("versions", PORT).out
     assert next(line for line in human.splitlines() if second in line).startswith("*")
+    assert f"rolled back from {second} to {first} by ada: prices in euros" in human
+    actions = [change["action"] for change in mesh("versions", PORT, "--json").json()["switches"]]
+    assert actions == ["rollback", "rollback", "publication", "publication"]
+
+
+def test_a_pinned_publication_stays(mesh: Mesh, applied: Applied) -> None:
+    first = applied.publish(1)
+    assert "pinned" in mesh("versions", PORT, "--pin", first, "--reason", "audit").out
+    for number in range(2, 9):
+        applied.publish(number)
+    (row,) = [row for row in mesh("versions", PORT, "--json").json()["publications"] if row["publication"] == first]
+    assert (row["pinned"], row["kept"]) == (True, True)
+    assert mesh("rollback", PORT, "--to", first).code == 0
+    assert mesh("versions", PORT, "--pin", "20250101t000000000_0000").code == 1
+    assert mesh("versions", PORT, "--unpin", first).code == 0
+    assert "is not pinned" in mesh("versions", PORT, "--unpin", first).err
 
 
 def test_checks_says_which_rule_of_which_file_failed(mesh: Mesh, applied: Applied, files: Path) -> None:
@@ -155,7 +176,7 @@ def test_rollback_where_there_is_nothing_to_go_back_to(mesh: Mesh, applied: Appl
     said = mesh("rollback", PORT)
     assert said.code == 1
     assert "inventory.items.items: there is no publication before the served one" in said.err
-    assert "remedy: choose one of: " in said.err
+    assert "no former publication is kept; correct the model and publish anew" in said.err
 
 
 def test_rollback_while_a_reader_holds_the_port(mesh: Mesh, applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,10 +221,14 @@ def test_a_candidate_that_breaks_a_rule_is_held_back_and_the_run_says_why(
             assert served(connection)[contract.id].publication == first.publication
             assert [row.state for row in publications(connection, contract.id)] == ["rejected", "published"]
             (failed,) = failed_checks(connection, contract.id)
+            refused = publications(connection, contract.id)[0].publication
             told = connection.execute(
-                "SELECT DISTINCT publication FROM mesh.catalog_outbox WHERE product_id = 'inventory.items'"
+                """SELECT DISTINCT publication, aspect_name, value::jsonb -> 'result' ->> 'type' FROM mesh.catalog_outbox
+                   WHERE product_id = 'inventory.items' AND (publication = %s OR value LIKE %s)""",
+                (refused, f"%{refused}%"),
             ).fetchall()
-        assert told == [(first.publication,)], "the catalog was told of what nobody can read"
+        assert {result for *_, result in told} == {"SUCCESS", "FAILURE"}, "the catalog hears of the failed audit"
+        assert {aspect for _, aspect, _ in told} == {"assertionRunEvent"}, "the catalog was told of what nobody can read"
         assert (failed.location, failed.observed) == (where, "the query gave 3")
         with warehouse.connect_domain("sales") as connection:
             assert connection.execute("SELECT count(*) FROM inventory_items.items WHERE price_band <> 'entry'").fetchone() == (0,)

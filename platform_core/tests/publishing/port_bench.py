@@ -9,7 +9,8 @@ from typing import Any
 
 from psycopg import sql
 
-from platform_core.contracts import Column, Contract, DataProduct, InputPort, Location, Mesh, OutputPort, Rule, Table
+from platform_core.contracts import Column, Contract, DataProduct, InputPort, Location, Mesh, OutputPort, Rule, Table, naming
+from platform_core.contracts.model import Role
 from platform_core.publishing import Outcome, publish
 from platform_core.publishing.publish import Announce, Relations
 from platform_core.quality import AuditReport, RuleResult
@@ -36,8 +37,12 @@ def table(name: str, columns: Mapping[str, str], *, personal: tuple[str, ...] = 
 def contract(*tables: Table, product: str = "sales.orders") -> Contract:
     """A contract of these tables."""
     domain, port = product.split(".")
+    roles = (
+        Role(naming.reader_role(product), "read", None, None),
+        Role(naming.pii_reader_role(product), "read", None, None, domains=("inventory",)),
+    )
     return Contract(
-        f"{product}.{port}", port, "1.0.0", "active", domain, product, None, None, None, tables, (), (), None, (), (), (), FILE, {}, ()
+        f"{product}.{port}", port, "1.0.0", "active", domain, product, None, None, None, tables, roles, (), None, (), (), (), FILE, {}, ()
     )
 
 
@@ -148,10 +153,11 @@ class Port:
         """The publication numbers that the port shows, over both tables."""
         return {row[0] for row in self.read("SELECT number FROM sales_orders.orders UNION ALL SELECT number FROM sales_orders.lines")}
 
-    def admin(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows, as the platform sees them."""
+    def admin(self, query: str, *values: Any, rows: bool = True) -> list[tuple[Any, ...]]:
+        """Rows, as the platform sees them; ``rows`` False for a statement that has none."""
         with self.warehouse.connect_platform(autocommit=True) as connection:
-            return connection.execute(query.encode(), values).fetchall()
+            found = connection.execute(query.encode(), values)
+            return found.fetchall() if rows else []
 
     def versions(self) -> set[str]:
         """The version tables that exist."""

@@ -22,7 +22,7 @@ def _publish(port: Port, *numbers: int) -> list[str]:
 
 
 def _rollback(port: Port, to: str | None = None) -> str:
-    return rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), to)
+    return rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), to, actor="ada").publication
 
 
 def _served(port: Port) -> str:
@@ -117,18 +117,19 @@ def test_rollback_skips_what_was_rejected(port: Port) -> None:
     with pytest.raises(PublishingError) as caught:
         _rollback(port, rejected)
     assert rejected in caught.value.what
-    assert f"{made[1]}, {made[0]}" in str(caught.value.remedy)
+    assert str(caught.value.remedy) == f"choose one of: {made[1]}"
 
 
 def test_rollback_without_any_publication(port: Port) -> None:
-    with pytest.raises(PublishingError, match="no publication before the served one"):
+    with pytest.raises(PublishingError, match="serves nothing yet"):
         _rollback(port)
 
 
 def test_rollback_to_pruned_data_changes_nothing(port: Port) -> None:
     made = _publish(port, *range(1, 9))
-    with pytest.raises(PublishingError, match="gone or has another shape"):
+    with pytest.raises(PublishingError, match="retention has dropped it") as caught:
         _rollback(port, made[0])
+    assert str(caught.value.remedy) == f"choose one of: {', '.join(made[-2:-6:-1])}", "what is still there is named"
     assert port.numbers() == {8}
     assert _served(port) == made[-1]
 

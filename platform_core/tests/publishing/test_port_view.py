@@ -117,7 +117,7 @@ def test_masks_hold_after_a_rollback_and_after_a_withdrawn_request(port: Port) -
     for number in (1, 2):
         port.build(number)
         port.publish()
-    rollback(port.warehouse, port.contract, readers(port.mesh, port.contract))
+    rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), actor="ada")
     assert port.numbers() == {1}
     assert port.read("SELECT min(email) FROM sales_orders.orders") == [(None,)]
     assert port.read("SELECT min(email) FROM sales_orders.orders", domain="inventory") == [("a1@example.com",)]

@@ -99,7 +99,7 @@ def test_a_hundred_publications_under_readers(port: Port) -> None:
             port.build(number, rows=ROWS)
             assert port.publish().published
         for _ in range(3):
-            rollback(port.warehouse, port.contract, readers(port.mesh, port.contract))
+            rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), actor="ada")
     assert common.wrong == []
     assert strict.wrong == []
     numbers = {found[0] for found in common.seen}
@@ -137,7 +137,7 @@ def test_a_long_reader_delays_the_switch_but_nobody_else(port: Port, action: str
             if action == "publish":
                 port.publish()
             else:
-                rollback(port.warehouse, port.contract, readers(port.mesh, port.contract))
+                rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), actor="ada")
         except BaseException as error:
             failed.append(error)
 
@@ -172,7 +172,7 @@ def test_a_reader_that_never_ends_is_an_error_with_a_remedy_and_the_candidate_is
         assert "pg_stat_activity" in str(caught.value.remedy)
         assert port.read("SELECT DISTINCT number FROM sales_orders.orders") == [(1,)], "the other reader is kept waiting"
         with pytest.raises(PublishingError):
-            rollback(port.warehouse, port.contract, (), None)
+            rollback(port.warehouse, port.contract, (), None, actor="ada")
     assert port.publish().published
     assert port.numbers() == {2}
 

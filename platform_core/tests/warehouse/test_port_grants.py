@@ -23,7 +23,10 @@ from platform_core.quality import AuditReport
 from platform_core.warehouse import EmbeddedPostgres, Warehouse, WarehouseError, apply, prepare_databases, readers
 
 pytestmark = pytest.mark.timeout(120)
-PLATFORM_TABLES = ("publications", "ports", "check_results", "catalog_outbox", "alerts", "sync_state", "run_requests")
+PLATFORM_TABLES = (
+    *("publications", "ports", "check_results", "switches", "pins", "retention_rules"),
+    *("catalog_outbox", "alerts", "sync_state", "run_requests"),
+)
 PERSONAL = {"restricted", "confidential", "pii", "sensitive"}
 
 
@@ -242,6 +245,7 @@ def _row(admin: psycopg.Connection, table: str, domain: str) -> tuple[list[str],
         "timestamp with time zone": "now()", "uuid": "gen_random_uuid()", "json": "'{}'", "double precision": "1", "bytea": "''",
     }  # fmt: skip
     special = {("domain", "text"): f"'{domain}'", ("state", "text"): "'sealed'", ("kind", "text"): "'STREAM'"}
+    special |= {("contract_id", "text"): f"'{domain}.probe.probe'", ("action", "text"): "'rollback'"}
     return [str(name) for name, _ in described], [special.get((name, kind)) or literals[kind] for name, kind in described]
 
 

@@ -5,9 +5,19 @@ from platform_core.catalog.assertions import result_proposals
 from platform_core.catalog.delivery import Delivery, Refusal, configured_sinks, deliver, deliver_all
 from platform_core.catalog.errors import CatalogError, SinkUnavailableError
 from platform_core.catalog.file_sink import FileSink
-from platform_core.catalog.graph import CatalogProduct, ColumnEdge, Edge, InnerTable, PublishedTable, Relation, RelationColumn, RuleResult
+from platform_core.catalog.graph import (
+    CatalogProduct,
+    ColumnEdge,
+    Edge,
+    InnerTable,
+    Operation,
+    PublishedTable,
+    Relation,
+    RelationColumn,
+    RuleResult,
+)
 from platform_core.catalog.http_sink import HttpSink
-from platform_core.catalog.outbox import Standing, announce, enqueue, release, standings, withdraw
+from platform_core.catalog.outbox import Standing, announce, announce_failed_audit, enqueue, release, standings, withdraw
 from platform_core.catalog.proposal import Proposal
 from platform_core.catalog.sink import Outgoing, Sink, Taken
 from platform_core.catalog.validate import Finding, check_file, check_proposals
@@ -22,6 +32,7 @@ __all__ = [
     "Finding",
     "HttpSink",
     "InnerTable",
+    "Operation",
     "Outgoing",
     "Proposal",
     "PublishedTable",
@@ -34,6 +45,7 @@ __all__ = [
     "Standing",
     "Taken",
     "announce",
+    "announce_failed_audit",
     "check_file",
     "check_proposals",
     "compile_product",

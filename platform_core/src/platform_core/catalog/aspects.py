@@ -12,6 +12,7 @@ from typing import Any
 from platform_core.catalog import urns
 from platform_core.catalog.assertions import assertion_proposals, result_proposals
 from platform_core.catalog.graph import CatalogProduct, InnerTable, PublishedTable, Relation
+from platform_core.catalog.port_life import deprecations, operations
 from platform_core.catalog.proposal import Proposal, present
 from platform_core.catalog.schema_fields import UNSTAMPED, inner_schema_metadata, port_schema_metadata
 from platform_core.contracts import DataProduct, naming
@@ -21,7 +22,8 @@ PII_TAG = "pii"
 
 def compile_product(told: CatalogProduct) -> tuple[Proposal, ...]:
     """The proposals of a product, each aspect of an entity once, in the order in which they are to be sent."""
-    proposals = [*_people(told.product), *_tags(told), *_tables(told), *_data_product(told.product)]
+    proposals = [*_people(told.product), *_tags(told), *_tables(told), *deprecations(told.product), *operations(told)]
+    proposals += _data_product(told.product)
     for table in told.tables:
         proposals += assertion_proposals(table)
     for port in told.product.outputs:
@@ -31,10 +33,11 @@ def compile_product(told: CatalogProduct) -> tuple[Proposal, ...]:
 
 
 def declared_urns(product: DataProduct) -> frozenset[str]:
-    """The datasets and assertions that the product's files declare, published or not."""
+    """The datasets and assertions that the product's files declare, published or not; those of retired ports left out."""
     return frozenset(
         urn
         for port in product.outputs
+        if port.contract.status != "retired"
         for table in port.contract.tables
         for urn in (
             naming.dataset_urn(product.schema, table.physical_name),
@@ -120,7 +123,8 @@ def _belonging(product: DataProduct, relation: Relation, subtype: str) -> Iterat
 
 def _data_product(product: DataProduct) -> Iterator[Proposal]:
     urn = naming.data_product_urn(product.id)
-    tables = [(product.schema, table.physical_name) for port in product.outputs for table in port.contract.tables]
+    offered = [port.contract for port in product.outputs if port.contract.status != "retired"]
+    tables = [(product.schema, table.physical_name) for contract in offered for table in contract.tables]
     facts = present(product_id=product.id, version=product.version, status=product.status, type=product.type, team=product.team_name)
     properties = present(
         customProperties=facts,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Literal
 
 from platform_core.contracts import Contract, DataProduct, Rule, Table, naming
 
@@ -82,6 +83,25 @@ class PublishedTable:
 
 
 @dataclass(frozen=True)
+class Operation:
+    """How the port's tables came to show what they show.
+
+    Attributes:
+        kind: ``publication`` or ``rollback``.
+        at: When.
+        actor: Who, or which run.
+        reason: Why, in people's words.
+        instead_of: The publication that was served before.
+    """
+
+    kind: Literal["publication", "rollback"]
+    at: datetime
+    actor: str
+    reason: str | None = None
+    instead_of: str | None = None
+
+
+@dataclass(frozen=True)
 class CatalogProduct:
     """One product, with what the publication showed.
 
@@ -93,6 +113,7 @@ class CatalogProduct:
         inner: More about raw streams and models.
         results: Rules' results.
         publication: The publication or audit that all this comes from.
+        operation: What put the tables into service; None for a rejected candidate.
     """
 
     product: DataProduct
@@ -102,6 +123,7 @@ class CatalogProduct:
     column_edges: tuple[ColumnEdge, ...] = ()
     inner: tuple[InnerTable, ...] = ()
     results: tuple[RuleResult, ...] = ()
+    operation: Operation | None = None
 
     @classmethod
     def of_port(
@@ -113,12 +135,13 @@ class CatalogProduct:
         rows: Mapping[str, int],
         edges: Iterable[Edge] = (),
         results: Iterable[RuleResult] = (),
+        operation: Operation | None = None,
     ) -> CatalogProduct:
         """The usual case: one port was published; ``rows`` by the tables' physical names."""
         tables = tuple(
             PublishedTable(contract, table, publication, published_at, rows.get(table.physical_name)) for table in contract.tables
         )
-        return cls(product, tables, publication, tuple(edges), results=tuple(results))
+        return cls(product, tables, publication, tuple(edges), results=tuple(results), operation=operation)
 
     def owned(self, relation: Relation) -> bool:
         """Whether the product's files may speak of the relation: the ports they declare, and their domain's streams and models."""

@@ -10,9 +10,11 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from platform_core.catalog.aspects import compile_product, declared_urns
-from platform_core.catalog.graph import CatalogProduct
+from platform_core.catalog.assertions import assertion_proposals, result_proposals
+from platform_core.catalog.graph import CatalogProduct, PublishedTable, RuleResult
+from platform_core.catalog.port_life import deprecations, supported
 from platform_core.catalog.proposal import Proposal, content_hash
-from platform_core.contracts import naming
+from platform_core.contracts import Contract, DataProduct, naming
 
 EVENTS_KEPT = 20
 """Newest events of an assertion that wait for a sink; a server that was away longer misses the older ones."""
@@ -78,7 +80,19 @@ def enqueue(
 def announce(connection: Connection, told: CatalogProduct) -> int:
     """Compiles and records all that is told of a product, retiring what its files no longer declare; see ``enqueue``."""
     product = told.product
-    return enqueue(connection, product.domain, product.id, told.publication, compile_product(told), declared=declared_urns(product))
+    proposals = [*compile_product(told), *_supported_again(connection, product)]
+    return enqueue(connection, product.domain, product.id, told.publication, proposals, declared=declared_urns(product))
+
+
+def announce_failed_audit(
+    connection: Connection, contract: Contract, publication: str, audited_at: datetime, results: Sequence[RuleResult]
+) -> int:
+    """Records what an audit found that published nothing: the contract's assertions and their results; datasets stay as they are."""
+    proposals: list[Proposal] = []
+    for table in contract.tables:
+        proposals += assertion_proposals(PublishedTable(contract, table, publication, audited_at))
+    proposals += result_proposals(contract, publication, tuple(results))
+    return enqueue(connection, contract.domain, contract.product_id, publication, proposals)
 
 
 def withdraw(connection: Connection, domain: str, product_id: str, publication: str = "withdrawn") -> int:
@@ -138,12 +152,23 @@ def _retired(connection: Connection, product_id: str, declared: Collection[str])
     port = naming.dataset_urn(naming.port_schema(product_id), "").partition(",PROD)")[0]
     rows = connection.execute(
         """DELETE FROM mesh.catalog_outbox
-            WHERE product_id = %s AND aspect_name <> 'status' AND entity_urn <> ALL(%s)
+            WHERE product_id = %s AND aspect_name NOT IN ('status', 'deprecation') AND entity_urn <> ALL(%s)
               AND (entity_type = 'assertion' OR entity_type = 'dataset' AND starts_with(entity_urn, %s))
            RETURNING entity_type, entity_urn""",
         (product_id, list(declared), port),
     ).fetchall()
     return [Proposal(kind, urn, "status", {"removed": True}) for kind, urn in sorted(set(rows))]
+
+
+def _supported_again(connection: Connection, product: DataProduct) -> list[Proposal]:
+    """Takes back deprecations that the product's files asked for once; one that people set in DataHub is theirs."""
+    now = {item.entity_urn for item in deprecations(product)}
+    rows = connection.execute(
+        """SELECT entity_urn FROM mesh.catalog_outbox
+            WHERE product_id = %s AND aspect_name = 'deprecation' AND (value::jsonb ->> 'deprecated')::boolean ORDER BY 1""",
+        (product.id,),
+    ).fetchall()
+    return [supported(product, str(urn)) for (urn,) in rows if urn not in now]
 
 
 def _prune_events(connection: Connection, product_id: str) -> None:

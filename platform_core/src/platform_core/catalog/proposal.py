@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+EVENTS = frozenset({"assertionRunEvent", "operation"})
+"""Aspects that are a time series: an entity has many of each."""
 _FIRST = frozenset({"tag", "domain", "corpGroup", "corpuser"})
 
 
@@ -57,11 +59,11 @@ def stage_of(entity_type: str, aspect_name: str) -> int:
     """Order of sending: domains, tags, owners; datasets; lineage; data products; assertions; their results."""
     if entity_type in _FIRST:
         return 0
-    if entity_type == "dataset":
+    if entity_type == "dataset" and aspect_name not in EVENTS:
         return 2 if aspect_name == "upstreamLineage" else 1
     if entity_type == "dataProduct":
         return 3
-    return 5 if aspect_name == "assertionRunEvent" else 4
+    return 5 if aspect_name in EVENTS else 4
 
 
 def content_hash(value: bytes) -> str:

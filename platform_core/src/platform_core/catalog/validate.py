@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from platform_core.catalog.errors import CatalogError
+from platform_core.catalog.proposal import EVENTS
 
 _ENVELOPE = {"entityType", "entityUrn", "changeType", "aspectName", "aspect"}
 _SYSTEM = "systemMetadata"
@@ -67,7 +68,7 @@ def check_proposals(proposals: Iterable[Any]) -> list[Finding]:
     seen: dict[tuple[str, str], int] = {}
     for position, proposal in enumerate(proposals):
         problems = list(_proposal(proposal))
-        if not problems and proposal["aspectName"] != "assertionRunEvent":
+        if not problems and proposal["aspectName"] not in EVENTS:
             key = (proposal["entityUrn"], proposal["aspectName"])
             if key in seen:
                 problems.append(("entityUrn", f"the aspect {key[1]} of this entity stands at {seen[key]} already"))

@@ -10,13 +10,13 @@ from rich.table import Table
 
 from platform_core.cli.session import Session
 from platform_core.contracts import naming
-from platform_core.publishing import Publication, rejected, served
+from platform_core.publishing import Publication, Switch, rejected, rollbacks, served
 
 
 def products(session: Session) -> list[dict[str, Any]]:
     """What every port of the mesh serves, in the documented JSON form."""
     with session.warehouse.connect_platform(autocommit=True) as connection:
-        ports, refused = served(connection), rejected(connection)
+        ports, refused, back = served(connection), rejected(connection), rollbacks(connection)
         counted = connection.execute(
             """SELECT r.contract_id, r.table_name, count(*) FILTER (WHERE r.passed), count(*) FILTER (WHERE NOT r.passed)
                FROM mesh.check_results AS r JOIN mesh.ports AS s USING (contract_id, publication) GROUP BY 1, 2"""
@@ -28,6 +28,7 @@ def products(session: Session) -> list[dict[str, Any]]:
             "version": product.version,
             "ports": [
                 _port(table.physical_name, port.contract_id, ports.get(port.contract_id), refused.get(port.contract_id), checks)
+                | {"rolled_back": _back(back.get(port.contract_id))}
                 for port in product.outputs
                 for table in port.contract.tables
             ],
@@ -59,6 +60,10 @@ def _port(
     }
 
 
+def _back(change: Switch | None) -> dict[str, str | None] | None:
+    return {"from": change.from_publication, "by": change.actor, "reason": change.reason} if change else None
+
+
 def render(listed: list[dict[str, Any]]) -> Table:
     """The same for people."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -83,9 +88,14 @@ def render(listed: list[dict[str, Any]]) -> Table:
 
 
 def warnings(listed: list[dict[str, Any]]) -> list[str]:
-    """What the table does not show: candidates that did not keep the promise, so that a former version is served."""
+    """What the table does not show: a former version is served, after a candidate that did not keep the promise or a rollback."""
     refused = {port["contract"] for product in listed for port in product["ports"] if port["rejected"]}
-    return [f"{contract}: its latest candidate was rejected; see ./mesh checks {contract}" for contract in sorted(refused)]
+    found = [f"{contract}: its latest candidate was rejected; see ./mesh checks {contract}" for contract in sorted(refused)]
+    back = {port["contract"]: port["rolled_back"] for product in listed for port in product["ports"] if port["rolled_back"]}
+    for contract, change in sorted(back.items()):
+        why = f": {change['reason']}" if change["reason"] else ""
+        found.append(f"{contract}: rolled back from {change['from']} by {change['by']}{why}")
+    return found
 
 
 def _age(published_at: str | None) -> str:

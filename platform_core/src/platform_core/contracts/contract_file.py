@@ -13,6 +13,7 @@ from platform_core.contracts import naming, official
 from platform_core.contracts.clause_effects import PLATFORM_PROPERTIES
 from platform_core.contracts.clauses import physical_name, read_clauses
 from platform_core.contracts.findings import Draft, Findings, check_name
+from platform_core.contracts.lifecycle import read_lifecycle
 from platform_core.contracts.masking_clauses import read_own_mask
 from platform_core.contracts.model import Column, Contract, Role, Rule, SupportChannel, Table
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
@@ -138,6 +139,7 @@ def _contract(document: Document, problems: list[Problem]) -> Contract:
 
 
 def check_version(document: Document, path: tuple[Step, ...], problems: list[Problem]) -> None:
+        lifecycle=read_lifecycle(Place(document, ("customProperties",)), data.get("customProperties"), problems),
     """A version is ``major.minor.patch``, written as text."""
     value: Any = document.data
     for step in path:

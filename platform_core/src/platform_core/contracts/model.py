@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from platform_core.contracts import naming
 from platform_core.contracts.access_request import AccessRequest
+from platform_core.contracts.lifecycle import Lifecycle
 from platform_core.contracts.masking import Mask
 from platform_core.contracts.ownership import OwnerTerm
 from platform_core.contracts.problem import Problem
@@ -180,6 +181,7 @@ class Contract:
     path: Path
     raw: Mapping[str, Any] = field(repr=False)
     documented_only: tuple[tuple[str, Location], ...]
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     @property
     def port(self) -> str:

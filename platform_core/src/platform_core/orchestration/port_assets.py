@@ -10,9 +10,10 @@ from dagster import AssetExecutionContext
 from dagster._check import CheckError
 
 from platform_core import publishing
-from platform_core.catalog import CatalogProduct, Edge, deliver_all
+from platform_core.catalog import CatalogProduct, Edge, Operation, deliver_all
 from platform_core.catalog import RuleResult as CatalogResult
 from platform_core.catalog import announce as tell_catalog
+from platform_core.catalog import announce_failed_audit as tell_of_failed_audit
 from platform_core.contracts import FRESHNESS_UNITS, Contract, DataProduct, Rule, Table, load_mesh, naming
 from platform_core.orchestration.asset_names import asset_key, asset_relation, owners, tag_value
 from platform_core.orchestration.conditions import on_news
@@ -56,6 +57,7 @@ def port_assets(product: DataProduct, contract: Contract) -> dg.AssetsDefinition
         for result in outcome.results:
             yield _check_result(result, keys[result.rule.table])
         if outcome.broken:
+            _deliver(warehouse, settings, context, product.domain)  # a failed audit is news for the catalog too
             raise _rejection(contract, outcome)
         for table in contract.tables:
             yield dg.MaterializeResult(asset_key=keys[table.physical_name], metadata=_metadata(contract, table, outcome))
@@ -166,6 +168,7 @@ def _metadata(contract: Contract, table: Table, outcome: Outcome) -> Mapping[str
         "contract version": contract.version,
         "checks passed": sum(result.passed for result in results),
         "checks failed": sum(not result.passed for result in results),
+        **{f"seconds/{step}": round(seconds, 3) for step, seconds in outcome.seconds.items()},
         "version table": f"{naming.data_schema(contract.product_id)}.{outcome.versions[table.physical_name]}",
     }
 
@@ -202,7 +205,7 @@ def _edges(context: AssetExecutionContext, ports: list[dg.AssetKey]) -> list[Edg
 
 
 def _announce(connection: "Connection", product: DataProduct, contract: Contract, outcome: Outcome, edges: list[Edge]) -> None:
-    """Records what the catalog is to be told, in the transaction that switches the port."""
+    """Records what the catalog is to be told, in the transaction that switches the port or records the rejection."""
     now = datetime.now(UTC)
     known = {rule.name for table in contract.tables for rule in table.rules}
     results = [
@@ -218,7 +221,11 @@ def _announce(connection: "Connection", product: DataProduct, contract: Contract
         for result in outcome.results
         if result.rule.name in known
     ]
-    tell_catalog(connection, CatalogProduct.of_port(product, contract, outcome.publication, now, outcome.rows, edges, results))
+    if not outcome.published:
+        tell_of_failed_audit(connection, contract, outcome.publication, now, results)
+        return
+    operation = Operation("publication", now, "dagster")
+    tell_catalog(connection, CatalogProduct.of_port(product, contract, outcome.publication, now, outcome.rows, edges, results, operation))
 
 
 def _deliver(warehouse: Warehouse, settings: Settings, context: AssetExecutionContext, domain: str) -> None:

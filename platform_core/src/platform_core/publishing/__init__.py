@@ -1,22 +1,43 @@
 """The publishing plane: seal, audit, switch; versions and rollback."""
 
+from platform_core.publishing.announcement import announce_retirements, announce_rollback
 from platform_core.publishing.candidate import audit_candidate, rules_of
 from platform_core.publishing.errors import PublishingError
-from platform_core.publishing.history import FailedCheck, Publication, failed_checks, publications, rejected, served
+from platform_core.publishing.history import (
+    FailedCheck,
+    Publication,
+    Switch,
+    failed_checks,
+    publications,
+    rejected,
+    rollbacks,
+    served,
+    switches,
+)
 from platform_core.publishing.publish import Outcome, publish
-from platform_core.publishing.rollback import rollback
+from platform_core.publishing.retention import pin, prune, unpin
+from platform_core.publishing.rollback import RolledBack, rollback
 
 __all__ = [
     "FailedCheck",
     "Outcome",
     "Publication",
     "PublishingError",
+    "RolledBack",
+    "Switch",
+    "announce_retirements",
+    "announce_rollback",
     "audit_candidate",
     "failed_checks",
+    "pin",
+    "prune",
     "publications",
     "publish",
     "rejected",
     "rollback",
+    "rollbacks",
     "rules_of",
     "served",
+    "switches",
+    "unpin",
 ]

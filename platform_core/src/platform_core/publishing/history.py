@@ -17,6 +17,8 @@ class Publication:
     Attributes:
         tables: Port table to ``{"version": relation, "rows": count}``.
         served: Whether the port shows it now.
+        pinned: Whether retention leaves it alone.
+        kept: Whether its data is still there.
     """
 
     publication: str
@@ -31,6 +33,26 @@ class Publication:
     sealed_at: datetime
     decided_at: datetime | None
     served: bool
+    pinned: bool
+    kept: bool
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Port table to the relation that holds its rows."""
+        return {table: str(info["version"]) for table, info in self.tables.items()}
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One change of what a port serves: a publication, a rollback, or its retirement (``to_publication`` is None)."""
+
+    contract_id: str
+    action: str
+    from_publication: str | None
+    to_publication: str | None
+    actor: str
+    reason: str | None
+    happened_at: datetime
 
 
 @dataclass(frozen=True)
@@ -47,7 +69,11 @@ class FailedCheck:
 
 
 _COLUMNS = """p.publication, p.contract_id, p.contract_version, p.code_version, p.state, p.tables, p.checks_passed, p.checks_failed,
-    p.run_id, p.sealed_at, p.decided_at, s.publication IS NOT NULL AS served"""
+    p.run_id, p.sealed_at, p.decided_at, s.publication IS NOT NULL AS served,
+    EXISTS (SELECT FROM mesh.pins AS n WHERE (n.contract_id, n.publication) = (p.contract_id, p.publication)) AS pinned,
+    NOT EXISTS (SELECT FROM jsonb_each(p.tables) AS t WHERE NOT EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = mesh.data_schema(p.contract_id) AND c.relname = t.value ->> 'version')) AS kept"""
 
 
 def served(connection: Connection) -> dict[str, Publication]:
@@ -68,12 +94,43 @@ def rejected(connection: Connection) -> dict[str, Publication]:
         return {row.contract_id: row for row in cursor.execute(query.encode())}
 
 
-def publications(connection: Connection, contract_id: str, limit: int = 50) -> list[Publication]:
-    """The port's publications, newest first."""
+def publications(connection: Connection, contract_id: str, limit: int | None = 50) -> list[Publication]:
+    """The port's publications, newest first; all of them without a limit."""
     query = f"""SELECT {_COLUMNS} FROM mesh.publications AS p LEFT JOIN mesh.ports AS s USING (contract_id, publication)
         WHERE p.contract_id = %s ORDER BY p.publication DESC LIMIT %s"""  # noqa: S608 - constant
     with connection.cursor(row_factory=class_row(Publication)) as cursor:
         return cursor.execute(query.encode(), (contract_id, limit)).fetchall()
+
+
+def switches(connection: Connection, contract_id: str, limit: int = 50) -> list[Switch]:
+    """Every change of what the port serves, newest first."""
+    with connection.cursor(row_factory=class_row(Switch)) as cursor:
+        return cursor.execute(
+            """SELECT contract_id, action, from_publication, to_publication, actor, reason, happened_at FROM mesh.switches
+               WHERE contract_id = %s ORDER BY id DESC LIMIT %s""",
+            (contract_id, limit),
+        ).fetchall()
+
+
+def rollbacks(connection: Connection) -> dict[str, Switch]:
+    """The rollback that stands at each port, by contract id: what it serves was put there by hand, not by its latest publication."""
+    with connection.cursor(row_factory=class_row(Switch)) as cursor:
+        rows = cursor.execute(
+            """SELECT contract_id, action, from_publication, to_publication, actor, reason, happened_at FROM (
+                   SELECT DISTINCT ON (contract_id) * FROM mesh.switches ORDER BY contract_id, id DESC) AS latest WHERE action = 'rollback'"""
+        )
+        return {row.contract_id: row for row in rows}
+
+
+def left(connection: Connection, contract_id: str) -> frozenset[str]:
+    """The publications that a rollback has left and nobody has asked for since."""
+    rows = connection.execute(
+        """SELECT s.from_publication FROM mesh.switches AS s WHERE s.contract_id = %s AND s.action = 'rollback' AND NOT EXISTS (
+               SELECT FROM mesh.switches AS later
+               WHERE later.contract_id = s.contract_id AND later.id > s.id AND later.to_publication = s.from_publication)""",
+        (contract_id,),
+    )
+    return frozenset(str(row[0]) for row in rows)
 
 
 def failed_checks(connection: Connection, contract_id: str) -> list[FailedCheck]:

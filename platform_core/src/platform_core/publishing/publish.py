@@ -7,8 +7,9 @@ and a candidate that the next attempt picks up.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from psycopg import Connection, errors, sql
 from psycopg.types.json import Jsonb
@@ -36,6 +37,7 @@ class Outcome:
         rows: Rows by table.
         results: Every rule's result.
         versions: Port table to the relation that holds its rows.
+        seconds: How long each step took: ``seal``, ``statistics``, ``audit``, ``switch``, ``retention``.
     """
 
     publication: str
@@ -43,6 +45,7 @@ class Outcome:
     rows: Mapping[str, int]
     results: tuple[RuleResult, ...]
     versions: Mapping[str, str]
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def broken(self) -> tuple[RuleResult, ...]:
@@ -71,7 +74,8 @@ def publish(
         code_version: Hash of the files that made the candidate.
         run_id: The run that publishes, for the record.
         copied: Models whose candidate is copied rather than moved.
-        announce: Called in the transaction that switches the port, to record what follows from it (the catalog's outbox).
+        announce: Called in the transaction that switches the port or records the rejection, to record what follows from it (the
+            catalog's outbox).
 
     Returns:
         The outcome; a rejected candidate is no error here.
@@ -81,11 +85,18 @@ def publish(
     """
     data = naming.data_schema(contract.product_id)
     with warehouse.connect_domain(contract.domain, autocommit=True) as connection, _alone(connection, contract.id):
+        clock = _Clock()
         with connection.transaction():
             sealed = seal(connection, contract, code_version=code_version, run_id=run_id, copied=copied)
+        clock.lap("seal")
         for version in sealed.versions.values():  # fresh tables carry no statistics for consumers' plans
             connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(data, version)))
+        clock.lap("statistics")
+        # From here on nobody can change the rows: what is audited is what readers will get.
+        connection.execute("SELECT mesh.keep_versions(%s, %s)", (contract.id, list(sealed.versions.values())))
+        clock.lap("seal")
         report = audit({table: (data, version) for table, version in sealed.versions.items()})
+        clock.lap("audit")
         outcome = Outcome(
             sealed.publication,
             report.passed,
@@ -97,18 +108,34 @@ def publish(
         def decide() -> None:
             _record(connection, contract, outcome)
             if outcome.published:
-                serve(connection, contract, sealed.publication)
-                if announce is not None:
-                    announce(connection, outcome)
+                serve(connection, contract, sealed.publication, action="publication", actor=f"run {run_id}" if run_id else "publisher")
+            if announce is not None:
+                announce(connection, outcome)
 
         if outcome.published:
             switch(connection, contract, readers, sealed.publication, sealed.versions, decide)
         else:
             with connection.transaction():
                 decide()
+        clock.lap("switch")
         with contextlib.suppress(errors.LockNotAvailable), connection.transaction():
             retention.prune(connection, contract)  # a reader is in the way: the next publication tries again
-    return outcome
+        clock.lap("retention")
+    return replace(outcome, seconds=clock.seconds)
+
+
+class _Clock:
+    """How long each step took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    def lap(self, step: str) -> None:
+        """Ends a step; time of the same name adds up."""
+        now = time.monotonic()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._began
+        self._began = now
 
 
 @contextlib.contextmanager

@@ -53,24 +53,176 @@ BEGIN
 END
 $$;
 
+-- The records are kept as they were written: a domain decides a candidate once, and takes nothing back.
+CREATE OR REPLACE FUNCTION mesh.keep_record() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'publications' THEN
+        IF OLD.state = 'sealed' AND (NEW.contract_id, NEW.publication, NEW.domain, NEW.sealed_at)
+                                  = (OLD.contract_id, OLD.publication, OLD.domain, OLD.sealed_at) THEN
+            RETURN NEW;
+        END IF;
+    ELSIF TG_OP = 'UPDATE' AND to_jsonb(NEW) - 'reported_at' = to_jsonb(OLD) - 'reported_at' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'what is on record in mesh.% stays as it is', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+CREATE OR REPLACE TRIGGER keep_record BEFORE UPDATE OR DELETE ON mesh.publications FOR EACH ROW EXECUTE FUNCTION mesh.keep_record();
+
+-- Every change of what a port serves, in order: publications, rollbacks, and its retirement (to_publication is NULL).
+CREATE TABLE IF NOT EXISTS mesh.switches (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    domain text NOT NULL,
+    contract_id text NOT NULL,
+    action text NOT NULL CHECK (action IN ('publication', 'rollback', 'retirement')),
+    from_publication text,
+    to_publication text,
+    actor text NOT NULL,
+    reason text,
+    happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    reported_at timestamptz                -- when the orchestrator was told of a rollback
+);
+CREATE INDEX IF NOT EXISTS switches_of_port ON mesh.switches (contract_id, id DESC);
+CREATE OR REPLACE TRIGGER keep_record BEFORE UPDATE OR DELETE ON mesh.switches FOR EACH ROW EXECUTE FUNCTION mesh.keep_record();
+
+-- Publications that retention leaves alone until they are unpinned.
+CREATE TABLE IF NOT EXISTS mesh.pins (
+    contract_id text NOT NULL,
+    publication text NOT NULL,
+    domain text NOT NULL,
+    actor text NOT NULL,
+    reason text,
+    pinned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (contract_id, publication),
+    FOREIGN KEY (contract_id, publication) REFERENCES mesh.publications
+);
+
+-- What the contract asks to keep, as of its latest publication.
+CREATE TABLE IF NOT EXISTS mesh.retention_rules (
+    contract_id text PRIMARY KEY,
+    domain text NOT NULL,
+    publications integer NOT NULL CHECK (publications >= 1),
+    days integer CHECK (days >= 0)
+);
+
+-- A record speaks of a port of the domain that writes it: row security compares the column domain alone.
+DO $$
+DECLARE
+    named text;
+BEGIN
+    FOREACH named IN ARRAY ARRAY['publications', 'ports', 'check_results', 'switches', 'pins', 'retention_rules'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = format('mesh.%I', named)::regclass AND conname = named || '_of_domain') THEN
+            EXECUTE format('ALTER TABLE mesh.%I ADD CONSTRAINT %I CHECK (split_part(contract_id, ''.'', 1) = domain)', named, named || '_of_domain');
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Schema of a port's versions; contracts/naming.data_schema says the same.
+CREATE OR REPLACE FUNCTION mesh.data_schema(port text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $$ SELECT split_part(port, '.', 1) || '_' || split_part(port, '.', 2) || '_data' $$;
+
+-- Makes sealed tables versions: they pass from the domain to the keeper, and the domain may from then on only read them.
+-- Whoever calls this, nothing happens but that: so it asks for no right of its own.
+CREATE OR REPLACE FUNCTION mesh.keep_versions(port text, versions text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    held record;
+BEGIN
+    FOR held IN
+        SELECT n.nspname, c.relname, o.rolname AS owner
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS k ON k.oid = n.nspowner
+        JOIN pg_roles AS o ON o.oid = c.relowner
+        WHERE n.nspname = mesh.data_schema(port) AND k.rolname = 'mesh_keeper' AND c.relname = ANY(versions)
+          AND c.relkind IN ('r', 'p') AND c.relowner <> n.nspowner
+    LOOP
+        EXECUTE format('ALTER TABLE %I.%I OWNER TO mesh_keeper', held.nspname, held.relname);
+        EXECUTE format('GRANT SELECT ON %I.%I TO %I', held.nspname, held.relname, held.owner);
+    END LOOP;
+END
+$$;
+
+-- Drops the versions that the port's retention rule lets go: the only way in which a version ends. It takes no wish but the record's:
+-- so, again, whoever calls it. Kept are the newest publications (those that show the same versions count once), those of the last
+-- days, what is served or pinned, and what a build view or a foreign key still stands on. Thirty days after a port's retirement
+-- (or the rule's days) only what is pinned stays.
+CREATE OR REPLACE FUNCTION mesh.prune_versions(port text) RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+AS $$
+DECLARE
+    data text := mesh.data_schema(port);
+    version text;
+BEGIN
+    FOR version IN
+        SELECT found.relation FROM mesh.superfluous_versions(port) AS found (relation)
+    LOOP
+        EXECUTE format('DROP TABLE %I.%I', data, version);
+        RETURN NEXT version;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION mesh.superfluous_versions(port text) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH rule AS (
+        SELECT coalesce(max(r.publications), 5) AS publications, max(r.days) AS days FROM mesh.retention_rules AS r WHERE r.contract_id = port
+    ), ended AS (
+        SELECT coalesce((
+            SELECT s.to_publication IS NULL AND s.happened_at < now() - make_interval(days => coalesce(rule.days, 30))
+            FROM mesh.switches AS s WHERE s.contract_id = port ORDER BY s.id DESC LIMIT 1), false) AS over
+        FROM rule
+    ), shown AS (
+        SELECT p.publication, p.state = 'published' AS published, p.decided_at, v.versions
+        FROM mesh.publications AS p
+        CROSS JOIN LATERAL (SELECT array_agg(t.value ->> 'version' ORDER BY t.key) AS versions FROM jsonb_each(p.tables) AS t) AS v
+        WHERE p.contract_id = port
+    ), latest AS (
+        SELECT *, max(publication) OVER (PARTITION BY published, versions) AS last_shown FROM shown
+    ), aged AS (
+        SELECT *, dense_rank() OVER (PARTITION BY published ORDER BY last_shown DESC) AS age FROM latest
+    ), kept AS (
+        SELECT unnest(aged.versions) AS version FROM aged, rule, ended
+        WHERE NOT ended.over
+          AND (aged.age <= rule.publications OR aged.published AND aged.decided_at > now() - make_interval(days => rule.days))
+        UNION ALL
+        SELECT unnest(aged.versions) FROM aged
+        WHERE EXISTS (SELECT FROM mesh.ports AS s WHERE s.contract_id = port AND s.publication = aged.publication)
+           OR EXISTS (SELECT FROM mesh.pins AS s WHERE s.contract_id = port AND s.publication = aged.publication)
+    ), known AS (
+        SELECT DISTINCT unnest(versions) AS version FROM shown
+    )
+    SELECT known.version FROM known
+    JOIN pg_class AS c ON c.relname = known.version
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = mesh.data_schema(port)
+    WHERE NOT EXISTS (SELECT FROM kept WHERE kept.version = known.version)
+      AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refobjid = c.oid AND d.classid = 'pg_rewrite'::regclass)
+      AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.confrelid = c.oid AND k.conrelid <> c.oid)
+    ORDER BY 1
+$$;
+
 -- Masks and row filters ------------------------------------------------------------------------------------------------------------
 
--- The key of hashed columns (as the two padded blocks of RFC 2104) in the row of the platform, '', copied to the row of every domain
--- that publishes hashes. A domain reads its own pass, with which its views ask for hashes, and nothing else: see keyed_hash.
+-- The key of hashed columns, as the two padded blocks of RFC 2104, and the pass with which a view may ask for hashes: one row.
 CREATE TABLE IF NOT EXISTS mesh.mask_keys (
-    domain text PRIMARY KEY,
-    pass bytea NOT NULL UNIQUE,
+    domain text PRIMARY KEY CHECK (domain = ''),
+    pass bytea NOT NULL,
     inner_pad bytea NOT NULL,
     outer_pad bytea NOT NULL,
     made_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-ALTER TABLE mesh.mask_keys ENABLE ROW LEVEL SECURITY;
-REVOKE ALL ON mesh.mask_keys FROM PUBLIC;
-COMMENT ON TABLE mesh.mask_keys IS 'private: holds a secret; a domain reads its own pass only';
+COMMENT ON TABLE mesh.mask_keys IS 'platform: holds a secret; no domain reads or writes it';
 
--- HMAC-SHA-256 of a text, for who has a pass; NULL for who has none. The pass stands in no text: a port's view reads it with the rights
--- of its owner, so that a reader of the port can neither read it nor ask for the hash of a guess. The body is bound when it is made,
--- so no search_path has a say in it.
+-- What the owners of the domains that publish hashed columns may read, and nobody else (see warehouse/access.py).
+CREATE OR REPLACE VIEW mesh.mask_pass AS SELECT k.pass FROM mesh.mask_keys AS k;
+
+-- HMAC-SHA-256 of a text, for who has the pass; NULL for who has not. A port's view reads the pass with the rights of its owner, so a
+-- reader of the port can neither read it nor ask for the hash of a guess. The body is bound when it is made: no search_path has a
+-- say in it.
 CREATE OR REPLACE FUNCTION mesh.keyed_hash(value text, pass bytea) RETURNS bytea
 LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER COST 100
 BEGIN ATOMIC
@@ -78,16 +230,7 @@ BEGIN ATOMIC
     FROM mesh.mask_keys AS k WHERE k.pass = keyed_hash.pass;
 END;
 
-CREATE OR REPLACE FUNCTION mesh.no_mask_pass(domain text) RETURNS bytea
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $$
-BEGIN
-    RAISE EXCEPTION 'the domain % has no pass for hashed columns', domain
-        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run ./mesh apply: the attribute policy or a contract has changed.';
-END
-$$;
-
--- Makes a secret the key, for all domains at once; says whether it was another one before. For the platform's role only.
+-- Makes a secret the key; says whether it was another one before. For the platform's role only.
 CREATE OR REPLACE FUNCTION mesh.set_mask_key(secret bytea) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -106,15 +249,11 @@ BEGIN
         inner_block := set_byte(inner_block, at, get_byte(padded, at) # 54);
         outer_block := set_byte(outer_block, at, get_byte(padded, at) # 92);
     END LOOP;
-    PERFORM FROM mesh.mask_keys AS k WHERE k.domain = '' AND k.inner_pad = inner_block;
-    IF FOUND THEN
-        RETURN false;
-    END IF;
-    INSERT INTO mesh.mask_keys (domain, pass, inner_pad, outer_pad)
+    INSERT INTO mesh.mask_keys AS k (domain, pass, inner_pad, outer_pad)
     VALUES ('', sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), inner_block, outer_block)
-    ON CONFLICT (domain) DO NOTHING;
-    UPDATE mesh.mask_keys SET inner_pad = inner_block, outer_pad = outer_block, made_at = clock_timestamp();
-    RETURN true;
+    ON CONFLICT (domain) DO UPDATE SET inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad, made_at = clock_timestamp()
+    WHERE k.inner_pad <> excluded.inner_pad;
+    RETURN FOUND;
 END
 $$;
 
@@ -122,36 +261,10 @@ $$;
 CREATE OR REPLACE FUNCTION mesh.rotate_mask_key() RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$ SELECT mesh.set_mask_key(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))) $$;
-
--- Lets a domain's views ask for hashes, and takes that back.
-CREATE OR REPLACE FUNCTION mesh.give_mask_pass(named text, owner text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    INSERT INTO mesh.mask_keys (domain, pass, inner_pad, outer_pad)
-    SELECT named, sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), k.inner_pad, k.outer_pad
-    FROM mesh.mask_keys AS k WHERE k.domain = ''
-    ON CONFLICT (domain) DO NOTHING;
-    EXECUTE format('GRANT SELECT (domain, pass) ON mesh.mask_keys TO %I', owner);
-    EXECUTE format('DROP POLICY IF EXISTS %I ON mesh.mask_keys', owner);
-    EXECUTE format('CREATE POLICY %I ON mesh.mask_keys FOR SELECT TO %I USING (domain = %L)', owner, owner, named);
-END
-$$;
-
-CREATE OR REPLACE FUNCTION mesh.take_mask_pass(named text, owner text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    EXECUTE format('DROP POLICY IF EXISTS %I ON mesh.mask_keys', owner);
-    EXECUTE format('REVOKE ALL (domain, pass) ON mesh.mask_keys FROM %I', owner);
-    DELETE FROM mesh.mask_keys WHERE domain = named AND named <> '';
-END
-$$;
-REVOKE ALL ON FUNCTION mesh.set_mask_key(bytea), mesh.rotate_mask_key(), mesh.give_mask_pass(text, text), mesh.take_mask_pass(text, text)
-    FROM PUBLIC;
+REVOKE ALL ON FUNCTION mesh.set_mask_key(bytea), mesh.rotate_mask_key() FROM PUBLIC;
 
 DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM mesh.mask_keys WHERE domain = '') THEN
+    IF NOT EXISTS (SELECT FROM mesh.mask_keys) THEN
         PERFORM mesh.rotate_mask_key();
     END IF;
 END $$;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from psycopg import Connection, errors, sql
 
@@ -76,8 +77,43 @@ def _lock(connection: Connection, contract: Contract, tables: Sequence[Table]) -
     connection.execute(sql.SQL("; ").join(steps))
 
 
-def serve(connection: Connection, contract: Contract, publication: str) -> None:
-    """Records which publication the port serves."""
+def serve(
+    connection: Connection,
+    contract: Contract,
+    publication: str,
+    *,
+    action: Literal["publication", "rollback"],
+    actor: str,
+    reason: str | None = None,
+    instead_of: str | None = None,
+) -> None:
+    """Records which publication the port serves, and who made it so.
+
+    Args:
+        connection: In the transaction that switches the port.
+        contract: The port.
+        publication: What it serves from now on.
+        action: What this is.
+        actor: Who or which run.
+        reason: Why, in people's words.
+        instead_of: What it must have served until now; None takes what comes.
+
+    Raises:
+        PublishingError: It serves something else by now.
+    """
+    row = connection.execute("SELECT publication FROM mesh.ports WHERE contract_id = %s FOR UPDATE", (contract.id,)).fetchone()
+    before = str(row[0]) if row else None
+    if instead_of is not None and before != instead_of:
+        raise PublishingError(
+            f"the port was switched meanwhile: it serves {before or 'nothing'}, no longer {instead_of}",
+            where=contract.id,
+            remedy=f"look at ./mesh versions {contract.id}, and decide anew",
+        )
+    connection.execute(
+        """INSERT INTO mesh.switches (contract_id, domain, action, from_publication, to_publication, actor, reason)
+           VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+        (contract.id, contract.domain, action, before, publication, actor, reason),
+    )
     connection.execute(
         """INSERT INTO mesh.ports (contract_id, domain, publication) VALUES (%s, %s, %s)
            ON CONFLICT (contract_id) DO UPDATE SET publication = excluded.publication, served_since = clock_timestamp()""",
