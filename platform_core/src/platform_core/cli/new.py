@@ -1,4 +1,4 @@
-"""``new source``: writes a connection file by asking the connector itself what it takes and what it offers."""
+"""``new domain``, ``new product``, ``new source``: files that lint and load as they are; here, the source, asked from its connector."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from platform_core.cli.connection_names import paths_from
+from platform_core.cli.new_domain import domain
+from platform_core.cli.new_product import product
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.errors import MeshError
 
@@ -20,6 +22,8 @@ new = typer.Typer(no_args_is_help=True, help="Write new files that lint and load
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
+    new.command()(domain)
+    new.command()(product)
     app.add_typer(new, name="new", rich_help_panel="Product files")
 
 

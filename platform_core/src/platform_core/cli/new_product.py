@@ -1,0 +1,236 @@
+"""``mesh new product``: a product from a model, a raw stream, another product's port, or from example rows."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from platform_core.cli.connection_names import paths_from
+from platform_core.cli.new_domain import DryRun, Owner, Yes, finish, owner_of
+from platform_core.cli.session import AsJson, Session, err
+from platform_core.contracts import did_you_mean, naming
+from platform_core.errors import MeshError
+from platform_core.settings import Settings, SettingsError
+from platform_core.transformation import DbtProject, starting
+from platform_core.warehouse import WarehouseError
+
+
+def _contracts(incomplete: str) -> list[str]:
+    with contextlib.suppress(SettingsError):
+        from platform_core.contracts import load_mesh
+
+        return [name for name in load_mesh(Settings.load().repo).contracts if name.startswith(incomplete)]
+    return []
+
+
+def _models(context: typer.Context, incomplete: str) -> list[str]:
+    """Models of the domain that stands before."""
+    with contextlib.suppress(SettingsError):
+        domain = str(context.params.get("name") or "").partition(".")[0]
+        folder = Settings.load().repo / "dbt_projects" / f"{domain}_dbt"
+        return sorted(path.stem for path in folder.glob("models/**/*.sql") if path.stem.startswith(incomplete))
+    return []
+
+
+def _domains(incomplete: str) -> list[str]:
+    with contextlib.suppress(SettingsError):
+        found = sorted(path.parent.name for path in (Settings.load().repo / "domains").glob("*/pyproject.toml"))
+        return [f"{name}." for name in found if f"{name}.".startswith(incomplete)]
+    return []
+
+
+def product(
+    name: Annotated[str, typer.Argument(help="The new product: domain.product.", autocompletion=_domains)],
+    from_model: Annotated[str | None, typer.Option(help="A dbt model of the domain that feeds it.", autocompletion=_models)] = None,
+    from_stream: Annotated[str | None, typer.Option(help="A raw stream of the domain, loaded already.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="A contract that it reads; may be repeated.", autocompletion=_contracts)
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Name of the port's table; the product's name by default.")] = None,
+    title: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    description: Annotated[str | None, typer.Option(help="What consumers get, in one sentence.")] = None,
+    owner: Owner = None,
+    team: Annotated[str | None, typer.Option(help="The team that owns it; that of the domain's other products by default.")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a product: its two standard files, the model that feeds its port, and a test of the whole. Nothing is overwritten.
+
+    --from-model proposes the contract from the model's columns and dbt tests, --from-stream from the raw table, one --input from the
+    other product's contract. With none of them the model holds example rows.
+
+    Examples:
+
+      ./mesh new product sales.returns
+
+      ./mesh new product sales.returns --from-model daily_revenue --table returns --description "Returns of each day."
+
+      ./mesh new product marketing.audiences --input customer.profiles.profiles --owner marketing-data@example.com
+    """
+    session = Session.open()
+    repo = session.settings.repo
+    ask = sys.stdin.isatty() and not (yes or as_json or dry_run)
+    with paths_from(repo):
+        domain, _, short = name.partition(".")
+        if domain not in session.mesh.domains:
+            known = ", ".join(session.mesh.domains) or "none yet"
+            hint = did_you_mean(domain, session.mesh.domains)
+            raise MeshError(
+                f"there is no domain {domain!r}{hint}", remedy=f"write DOMAIN.PRODUCT with one of: {known}; or ./mesh new domain {domain}"
+            )
+        starting.check_product_name(domain, short, session.mesh)
+        if from_model and from_stream:
+            raise MeshError("a product starts from a model or from a stream, not from both", remedy="give --from-model or --from-stream")
+        if ask and not (from_model or from_stream or inputs):
+            from_model, from_stream, inputs = _asked(session, domain)
+        default = short.replace("_", " ").capitalize()
+        said = description or (typer.prompt("what do consumers get, in one sentence") if ask else f"Say in one sentence what {name} gives.")
+        siblings = session.mesh.of_domain(domain)
+        draft = starting.ProductDraft(
+            domain,
+            short,
+            title or default,
+            said,
+            owner or (siblings[0].owners[0] if siblings else owner_of(repo, owner, ask=ask)),
+            team or (siblings[0].team_name if siblings else f"{domain}-data"),
+            (),
+        )
+        named = starting.check_table_name(table or short)
+        start, notes = _start(session, draft, named, from_model, from_stream, inputs or [])
+        _check_dbt(repo, domain)
+        _check_models(repo, domain, start)
+        changes = starting.new_files(repo, starting.product_files(start))
+        if start.examples is not None:
+            changes = changes.and_(starting.new_files(repo, starting.shared_files(domain), keep=True))
+        finish(
+            repo,
+            changes,
+            dry_run=dry_run,
+            ask=ask,
+            as_json=as_json,
+            said={"product": name, "contract": draft.contract_id, "notes": notes},
+            following=f"./mesh lint && ./mesh apply && ./mesh test domains/{domain}",
+        )
+    if not as_json:
+        for note in notes:
+            err.print(f"note: {note}", markup=False, soft_wrap=True)
+
+
+def _start(
+    session: Session, draft: starting.ProductDraft, table: str, model: str | None, stream: str | None, inputs: list[str]
+) -> tuple[starting.ProductStart, list[str]]:
+    found = [starting.input_of(name, session.mesh) for name in dict.fromkeys(inputs)]
+    own = [contract.id for contract, _ in found if contract.product_id == draft.id]
+    if own:
+        raise MeshError(f"the product reads its own contract {own[0]!r}", remedy="name another product's contract")
+    draft = replace(draft, inputs=tuple(port for _, port in found))
+    if model is not None:
+        from platform_core.cli.new_product_model import from_model
+
+        return from_model(session, draft, table, model)
+    if stream is not None:
+        return _from_stream(session, draft, table, stream), []
+    if found:
+        start = starting.from_input(draft, table, found[0][0], session.mesh)
+        masked = [column.physical_name for column in found[0][0].tables[0].columns if column.personal]
+        notes = [f"personal data of {found[0][0].id} is left out: {', '.join(masked)}"] if masked else []
+        notes += [f"the model reads {found[0][0].id}; join the others: {', '.join(c.id for c, _ in found[1:])}"] if found[1:] else []
+        return start, notes
+    return starting.from_nothing(draft, table), []
+
+
+def _from_stream(session: Session, draft: starting.ProductDraft, table: str, stream: str) -> starting.ProductStart:
+    schema = naming.raw_schema(draft.domain)
+    columns, streams = _raw_table(session, schema, stream)
+    connections = _connections(session.settings.repo, draft.domain)
+    connection = next((name for name, tables in connections.items() if stream in tables), None)
+    if not columns:
+        loads = (
+            f"./mesh apply && ./mesh ingest {draft.domain}/{connection}"
+            if connection
+            else f"name one of: {', '.join(streams) or 'none yet'}"
+        )
+        hint = "" if connection else did_you_mean(stream, streams)
+        raise MeshError(f"the raw table {schema}.{stream} is not there{hint}", remedy=loads)
+    project = DbtProject.of(draft.domain, session.settings)
+    declared = any(
+        word in text for text in (path.read_text() for path in project.folder.glob("models/**/*.y*ml")) for word in (f"- name: {stream}\n",)
+    )
+    return starting.from_stream(draft, table, stream, columns, connection, declared)
+
+
+def _raw_table(session: Session, schema: str, stream: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Columns with types of a raw table, and the names of all raw tables of the domain."""
+    from platform_core.quality.shape import relation_columns
+
+    try:
+        with session.warehouse.connect_platform() as connection:
+            columns = [(column.name, column.type) for column in relation_columns(connection, (schema, stream))]
+            rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", (schema,)).fetchall()
+    except (psycopg.OperationalError, WarehouseError) as error:
+        message = f"a stream's columns are read from the warehouse, which is not there: {str(error).splitlines()[0]}"
+        raise MeshError(message, remedy="start it with ./mesh up, or set MESH_WAREHOUSE_DSN") from error
+    return columns, [str(row[0]) for row in rows]
+
+
+def _connections(repo: Path, domain: str) -> dict[str, set[str]]:
+    """Connections and drops of the domain with the raw tables that they load, as far as their files can be read."""
+    import yaml
+
+    found: dict[str, set[str]] = {}
+    for path in sorted((repo / "airbyte" / domain).glob("*.yaml")) + sorted((repo / "airbyte" / domain / "drops").glob("*.yaml")):
+        with contextlib.suppress(yaml.YAMLError, OSError):  # a broken file is the linter's affair
+            document = yaml.safe_load(path.read_text()) or {}
+            streams = [item.get("name") for item in document.get("streams", ()) if isinstance(item, dict)]
+            found[path.stem] = {str(name) for name in [*streams, document.get("stream")] if name}
+    return found
+
+
+def _asked(session: Session, domain: str) -> tuple[str | None, str | None, list[str]]:
+    """From what the product starts, asked on the terminal."""
+    err.print("  1. example rows\n  2. a dbt model of the domain\n  3. a raw stream\n  4. another product's port")
+    choice = typer.prompt("start from", default="1")
+    if choice == "2":
+        return typer.prompt("model"), None, []
+    if choice == "3":
+        return None, typer.prompt("stream"), []
+    if choice == "4":
+        for contract in session.mesh.contracts:
+            err.print(f"     {contract}", markup=False)
+        return None, None, [word.strip() for word in typer.prompt("contracts (separated by commas)").split(",") if word.strip()]
+    return None, None, []
+
+
+def _check_dbt(repo: Path, domain: str) -> None:
+    folder = repo / "dbt_projects" / f"{domain}_dbt"
+    if not (folder / "dbt_project.yml").is_file():
+        raise MeshError(
+            "the domain has no dbt project",
+            where=str(folder),
+            remedy=f"in domains/{domain}: ../../mesh exec dg scaffold defs platform_core.DbtProject transformation",
+        )
+
+
+def _check_models(repo: Path, domain: str, start: starting.ProductStart) -> None:
+    """A model's name stands once in a project, in whatever folder."""
+    folder = repo / "dbt_projects" / f"{domain}_dbt"
+    known = {
+        path.stem: path
+        for pattern in ("models/**/*.sql", "models/**/*.py", "seeds/**/*.csv", "snapshots/**/*.sql")
+        for path in folder.glob(pattern)
+    }
+    for name in start.dbt:
+        stem = Path(name).stem
+        if name.endswith(".sql") and name.startswith("models/") and stem in known:
+            raise MeshError(
+                f"the dbt project has a model {stem!r} already",
+                where=str(known[stem]),
+                remedy=f"add --table with another name, or --from-model {stem}",
+            )
