@@ -135,11 +135,11 @@ def _contract(document: Document, problems: list[Problem]) -> Contract:
         path=document.path,
         raw=data,
         documented_only=tuple(documented),
+        lifecycle=read_lifecycle(Place(document, ("customProperties",)), data.get("customProperties"), problems),
     )
 
 
 def check_version(document: Document, path: tuple[Step, ...], problems: list[Problem]) -> None:
-        lifecycle=read_lifecycle(Place(document, ("customProperties",)), data.get("customProperties"), problems),
     """A version is ``major.minor.patch``, written as text."""
     value: Any = document.data
     for step in path:

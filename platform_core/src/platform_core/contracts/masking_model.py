@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from platform_core.contracts.masking import NULL, Family, Mask
-from platform_core.contracts.model import PERSONAL_CLASSES
+from platform_core.contracts.sensitivity import PERSONAL_CLASSES
 
 _WORDS = ("hash", "partial", "year", "bucket")
 _SPANS = ("days", "months", "years")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from platform_core.contracts.masking import NULL, Mask, family, misfit, strictest
 from platform_core.contracts.masking_model import MaskingModel, MaskRule
-from platform_core.contracts.model import PERSONAL_CLASSES, Column, Contract, DataProduct, Mesh
+from platform_core.contracts.model import Column, Contract, DataProduct, Mesh
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.row_filter import EVERY
+from platform_core.contracts.sensitivity import PERSONAL_CLASSES
 from platform_core.contracts.source import Location
 
 FILE = "domains/masking.yaml"

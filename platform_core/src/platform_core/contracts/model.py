@@ -188,6 +188,11 @@ class Contract:
         """Name of the port, the last part of the id."""
         return self.id.rsplit(".", 1)[-1]
 
+    @property
+    def hashed(self) -> bool:
+        """Whether a column is masked by a keyed hash."""
+        return any(column.mask is not None and column.mask.kind == "hash" for table in self.tables for column in table.columns)
+
 
 @dataclass(frozen=True)
 class InputPort:

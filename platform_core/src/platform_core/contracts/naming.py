@@ -11,6 +11,8 @@ IDENTIFIER_BYTES = 63
 DATABASE = "mesh"
 PLATFORM_ROLE = "mesh_platform"
 PLATFORM_SCHEMA = "mesh"
+MASK_PASS = "mask_pass"
+"""View of the platform's schema with what hashed columns need; see ``publishing/schema.sql``."""
 KEEPER_ROLE = "mesh_keeper"
 """Role (no login) that owns every published version: no domain's role can change what it has published."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")

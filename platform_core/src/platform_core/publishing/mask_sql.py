@@ -7,6 +7,8 @@ numbers that are infinite or NaN, and those whose bucket begins below the type's
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from psycopg import sql
 
 from platform_core.contracts import naming
@@ -17,14 +19,13 @@ _BEYOND = "1e30"
 """Larger floating point numbers go to no bucket: what is computed with them could overflow."""
 
 
-def masked(mask: Mask, name: str, kind: str, domain: str) -> sql.Composed:
+def masked(mask: Mask, name: str, kind: str) -> sql.Composed:
     """What stands in place of the column ``v.<name>``; has the column's type.
 
     Args:
         mask: One that fits the type (``contracts.masking.misfit``).
         name: The column.
         kind: Its type, as ``format_type`` prints it.
-        domain: The domain that publishes it; hashes are taken with its pass.
     """
     value = sql.SQL("v.{}").format(sql.Identifier(name))
     if mask.kind == "null":
@@ -32,7 +33,7 @@ def masked(mask: Mask, name: str, kind: str, domain: str) -> sql.Composed:
     elif mask.kind == "partial":
         made = _partial(mask, value)
     elif mask.kind == "hash":
-        made = _hash(value, kind, domain)
+        made = _hash(value, kind)
     elif mask.kind == "bucket" and mask.width is not None:
         made = _number_bucket(mask.width, value, kind)
     else:
@@ -62,13 +63,11 @@ def _partial(mask: Mask, value: sql.Composable) -> sql.Composed:
     ).format(**parts)
 
 
-def _hash(value: sql.Composable, kind: str, domain: str) -> sql.Composed:
+def _hash(value: sql.Composable, kind: str) -> sql.Composed:
     """The first bits of HMAC-SHA-256 of the value's text; the pass is read once a query, with the rights of the view's owner."""
     of = family(kind)
     text = sql.SQL("encode({}, 'hex')" if of == "bytes" else "{}::text").format(value)
-    digest = sql.SQL(
-        """mesh.keyed_hash({text}, (SELECT coalesce((SELECT k.pass FROM mesh.mask_keys AS k WHERE k.domain = {domain}), mesh.no_mask_pass({domain}))))"""
-    ).format(text=text, domain=sql.Literal(domain))
+    digest = sql.SQL("mesh.keyed_hash({}, (SELECT k.pass FROM mesh.mask_pass AS k))").format(text)
     if of == "bytes":
         return digest
     if of == "integer":
@@ -86,14 +85,14 @@ def _number_bucket(width: str, value: sql.Composable, kind: str) -> sql.Composed
         return sql.SQL("CASE WHEN {v} >= {least} THEN {v}::bigint - (({v}::bigint % {w}) + {w}) % {w} END").format(**parts)
     if base in {"real", "double precision"}:
         parts["most"] = sql.SQL(_BEYOND)
-        return sql.SQL("CASE WHEN abs({v}::float8) < {most} THEN floor({v}::float8 / {w}) * {w} END").format(**parts)
+        return sql.SQL(
+            "CASE WHEN abs({v}::float8) < 1e-30 THEN CASE WHEN {v} < 0 THEN -{w} ELSE 0 END WHEN abs({v}::float8) < {most} THEN floor({v}::float8 / {w}) * {w} END"
+        ).format(**parts)
     # mod() of numerics is exact, a division is not.
-    least = (
-        sql.Literal("-Infinity") if len(numbers) < 1 else sql.SQL("-1e{} + {}").format(sql.SQL(str(numbers[0] - sum(numbers[1:]))), size)
-    )  # pyright: ignore[reportArgumentType]
-    parts["least"] = least
+    lowest = Decimal(width) - Decimal(10) ** (numbers[0] - sum(numbers[1:])) if numbers else "-Infinity"
+    parts["least"] = sql.Literal(str(lowest))
     return sql.SQL(
-        """CASE WHEN {v} < 'Infinity'::numeric AND {v} > ({least})::numeric
+        """CASE WHEN {v} < 'Infinity'::numeric AND {v} > {least}::numeric
         THEN {v} - mod({v}, {w}) - CASE WHEN mod({v}, {w}) < 0 THEN {w} ELSE 0 END END"""
     ).format(**parts)
 
@@ -123,7 +122,9 @@ def _first_day(mask: Mask, day: sql.Composable) -> sql.Composed:
             year=year, month=month, size=sql.Literal(mask.months)
         )
     since = sql.SQL("({} - date '2001-01-01')").format(day)  # a Monday: buckets of 7 days are weeks
-    return sql.SQL("({day} - (({since} % {size}) + {size}) % {size})").format(day=day, since=since, size=sql.Literal(mask.days))
+    return sql.SQL("greatest(date '0001-01-01', {day} - (({since} % {size}) + {size}) % {size})").format(
+        day=day, since=since, size=sql.Literal(mask.days)
+    )
 
 
 def unmasked_for(product_id: str, domain: str) -> sql.Composed:

@@ -30,9 +30,10 @@ def point(connection: Connection, contract: Contract, table: Table, publication:
         readers: Roles that may select; one that does not exist yet gets its grant when it is applied.
 
     Raises:
-        PublishingError: Views of consumers stand in the way of a changed shape.
+        PublishingError: Views of consumers stand in the way of a changed shape, or the domain may not hash yet.
         psycopg.errors.UndefinedColumn: The version lacks a column.
     """
+    _may_hash(connection, contract)
     types = _types(connection, sql.Identifier(naming.data_schema(contract.product_id), version))
     position = {
         name: at for at, name in enumerate(_types(connection, sql.Identifier(naming.port_schema(contract.product_id), table.physical_name)))
@@ -65,6 +66,17 @@ def _replace(connection: Connection, view: ViewDefinition) -> None:
             remedy="publish the change as a new major version, or have the consumers build tables instead of views",
         ) from error
     connection.execute(view.create())
+
+
+def _may_hash(connection: Connection, contract: Contract) -> None:
+    """Without the right to hash, the view would be an error to every reader."""
+    if contract.hashed:
+        view = sql.Identifier(naming.PLATFORM_SCHEMA, naming.MASK_PASS).as_string(connection)
+        row = connection.execute("SELECT has_table_privilege(%s, 'SELECT')", (view,)).fetchone()
+        if row is None or not row[0]:
+            raise PublishingError(
+                "the port has hashed columns since the last apply", where=contract.id, remedy="run ./mesh apply, then publish"
+            )
 
 
 def _types(connection: Connection, relation: sql.Identifier) -> Mapping[str, str]:

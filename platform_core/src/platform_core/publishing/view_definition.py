@@ -162,7 +162,7 @@ def _expression(contract: Contract, column: ViewColumn) -> sql.Composed:
     return sql.SQL("CAST(CASE WHEN {} THEN v.{} ELSE {} END AS {}) AS {}").format(
         unmasked_for(contract.product_id, contract.domain),
         name,
-        masked(column.mask, column.name, column.kind, contract.domain),
+        masked(column.mask, column.name, column.kind),
         type_name(column.kind),
         name,
     )

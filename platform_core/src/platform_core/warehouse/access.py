@@ -68,6 +68,8 @@ def desired(mesh: Mesh, now: datetime | None = None) -> Access:
         usage |= {(product.schema, reader)}
         for port in product.outputs:
             reads |= {(product.schema, table.physical_name, reader) for table in port.contract.tables}
+            if port.contract.hashed:  # its views ask for hashes with the rights of their owner
+                reads.add((naming.PLATFORM_SCHEMA, naming.MASK_PASS, owner))
     memberships |= given.memberships
     usage |= given.usage
     reads |= given.reads
