@@ -17,7 +17,7 @@ class DataProduct(dg.Component, dg.Resolvable, dg.Model):
     The product is declared in standard files beside `defs.yaml`: `product.odps.yaml` (Bitol Open Data Product Standard) and
     `contracts/*.odcs.yaml` (Open Data Contract Standard). Each table of each output port becomes the asset
     `<domain>/<product>/<table>`; materializing it audits the candidate in the build schema against the contract and, when every
-    blocking rule holds, switches the port's view to it.
+    blocking rule holds, switches the port's view to it. A port whose contract is retired has no assets: it is published no more.
     """
 
     @classmethod
@@ -32,4 +32,4 @@ class DataProduct(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets of the product's ports."""
         product = product_of(load_mesh(find_repo(context.project_root)), context.path)
-        return dg.Definitions(assets=[port_assets(product, port.contract) for port in product.outputs])
+        return dg.Definitions(assets=[port_assets(product, port.contract) for port in product.outputs if port.contract.status != "retired"])

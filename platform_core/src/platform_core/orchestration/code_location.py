@@ -10,6 +10,7 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from platform_core.orchestration.conditions import automation_sensor
 from platform_core.orchestration.io_managers import LakeParquetIOManager, PostgresFrameIOManager
 from platform_core.orchestration.resources import LakeResource, WarehouseResource
+from platform_core.orchestration.rollback_reports import rollback_sensor
 from platform_core.orchestration.run_requests import run_request_sensor
 
 
@@ -30,7 +31,7 @@ def code_location(definitions_file: str) -> dg.Definitions:
     return dg.Definitions.merge(
         _defs_folder(folder),
         dg.Definitions(
-            sensors=[automation_sensor(), run_request_sensor(domain)],
+            sensors=[automation_sensor(), run_request_sensor(domain), rollback_sensor(domain)],
             resources={
                 "warehouse": warehouse,
                 "lake": lake,

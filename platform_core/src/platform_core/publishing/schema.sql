@@ -63,8 +63,6 @@ BEGIN
                                   = (OLD.contract_id, OLD.publication, OLD.domain, OLD.sealed_at) THEN
             RETURN NEW;
         END IF;
-    ELSIF TG_OP = 'UPDATE' AND to_jsonb(NEW) - 'reported_at' = to_jsonb(OLD) - 'reported_at' THEN
-        RETURN NEW;
     END IF;
     RAISE EXCEPTION 'what is on record in mesh.% stays as it is', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
 END
@@ -81,8 +79,7 @@ CREATE TABLE IF NOT EXISTS mesh.switches (
     to_publication text,
     actor text NOT NULL,
     reason text,
-    happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    reported_at timestamptz                -- when the orchestrator was told of a rollback
+    happened_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS switches_of_port ON mesh.switches (contract_id, id DESC);
 CREATE OR REPLACE TRIGGER keep_record BEFORE UPDATE OR DELETE ON mesh.switches FOR EACH ROW EXECUTE FUNCTION mesh.keep_record();
