@@ -80,10 +80,10 @@ def reload(
 
       ./mesh reload sales
     """
-    from platform_core import warehouse
     from platform_core.cli.files import projects
     from platform_core.orchestration.local_stack import LocalStack
     from platform_core.orchestration.reload import reload_location
+    from platform_core.publishing.governance import apply_everything
     from platform_core.transformation import parse_all
 
     session = Session.open()
@@ -92,7 +92,7 @@ def reload(
     if address is None:
         raise MeshError("nothing serves here", where=str(session.settings.home), remedy="start ./mesh up; it reads the files as they are")
     with err.status("applying and loading"):
-        steps = warehouse.apply(session.warehouse, session.mesh)
+        steps = apply_everything(session.warehouse, session.mesh)
         parse_all(projects(session.settings, wanted), session.dbt_environment)
         reloaded = [reload_location(address, name) for name in wanted]
     failed = [each for each in reloaded if each.error is not None]

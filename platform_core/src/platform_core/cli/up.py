@@ -90,6 +90,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
 def _prepare(session: Session) -> bool:
     """Postgres, schemas and roles, the instance's configuration; whether Postgres was started here."""
     from platform_core.orchestration.local_instance import write_instance
+    from platform_core.publishing.governance import apply_everything
 
     settings = session.settings
     server = EmbeddedPostgres(settings.home / "postgres")
@@ -97,7 +98,7 @@ def _prepare(session: Session) -> bool:
         started = server.start()  # also for an external warehouse: Dagster's own storage stays embedded on a laptop
     with err.status("applying schemas, roles and grants"):
         warehouses.prepare_databases(Warehouse({**server.conninfo(), "dbname": "mesh"}, server=server))
-        steps = warehouses.apply(session.warehouse, session.mesh)
+        steps = apply_everything(session.warehouse, session.mesh)
         write_instance(settings, server)
     if steps:
         err.print(f"applied {len(steps)} changes to schemas, roles and grants")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 Action = Literal["create", "grant", "revoke", "alter", "replace", "drop", "report"]
 Kind = Literal["create", "change", "remove", "drift"]
@@ -26,6 +27,7 @@ class Change:
         prune: Whether the step takes away a thing with its content, so that only ``apply --prune`` takes it.
         roles: Roles that must exist before the step; one of another domain moves the step to the later of both transactions.
         detail: What was found instead, or what a person can do, in one sentence.
+        act: What takes the step where one statement does not; the step's other attributes then say all that it depends on.
     """
 
     action: Action
@@ -37,9 +39,22 @@ class Change:
     prune: bool = False
     roles: tuple[str, ...] = ()
     detail: str = ""
+    act: Callable[[Connection], object] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.action} {self.object}"
+
+    @property
+    def doable(self) -> bool:
+        """Whether an apply can take the step; otherwise it is a finding for a person."""
+        return self.statement is not None or self.act is not None
+
+    def take(self, connection: Connection) -> None:
+        """Takes the step, in the caller's transaction."""
+        if self.statement is not None:
+            connection.execute(self.statement)
+        if self.act is not None:
+            self.act(connection)
 
 
 def printed(text: str) -> sql.SQL:

@@ -54,8 +54,8 @@ def execute(
         finish: Called in each domain's transaction, after its steps.
         begin: Called first in each transaction.
     """
-    doable = [step for step in steps if step.statement is not None and (prune or not step.prune)]
-    left = [step for step in steps if step.statement is None or (step.prune and not prune)]
+    doable = [step for step in steps if step.doable and (prune or not step.prune)]
+    left = [step for step in steps if not step.doable or (step.prune and not prune)]
     domains = sorted({*(step.domain for step in doable), *(place[0] for place in declared.items.values()),
                       *(place[0] for place in declared.recorded.values())} | {""})  # fmt: skip
     order = {domain: number for number, domain in enumerate(domains)}
@@ -63,6 +63,8 @@ def execute(
     for step in doable:
         needed = [declared.place(role)[0] for role in step.roles]
         batches[max([step.domain, *needed], key=lambda domain: order.get(domain, 0))].append(step)
+    for domain, batch in batches.items():
+        batch.sort(key=lambda step: step.domain != domain)  # what waited for this domain's roles comes after them
     taken: list[Change] = []
     failures: list[Failure] = []
     failed: set[str] = set()
@@ -90,8 +92,7 @@ def _transaction(
             begin(connection)
             for step in steps:
                 current = str(step)
-                assert step.statement is not None
-                connection.execute(step.statement)
+                step.take(connection)
             current = "the record of what is applied"
             finish(connection, domain, steps)
     except (psycopg.Error, MeshError) as error:

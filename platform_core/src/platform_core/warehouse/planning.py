@@ -81,7 +81,7 @@ def fingerprint(steps: Iterable[Change]) -> str:
     digest = hashlib.sha256()
     for step in steps:
         text = step.statement.as_string(None) if step.statement is not None else ""
-        digest.update(repr((step.domain, step.product, str(step), step.prune, text)).encode())
+        digest.update(repr((step.domain, step.product, str(step), step.kind, step.prune, step.detail, text)).encode())
     return digest.hexdigest()[:32]
 
 

@@ -121,8 +121,32 @@ def _parts_changes(connection: Connection, files: PlatformFiles, recorded: Mappi
             drop = _dropped(kind, table, part, name)
             yield Change("drop", f"{kind} mesh.{name}", drop, kind="drift", prune=kind != "trigger", detail=detail)
             continue
-        again = sql.SQL("{} {}").format(_dropped(kind, table, part, name), files.statement()) if kind == "constraint" else files.statement()
+        if kind == "column":
+            yield _column(table, part, then[kind, name], gone=(kind, name) not in now)
+            continue
+        again = files.statement()
+        if kind == "constraint":  # the files make it with its table only
+            again = sql.SQL("{} ALTER TABLE {} ADD CONSTRAINT {} {}").format(
+                _dropped(kind, table, part, name),
+                sql.Identifier(naming.PLATFORM_SCHEMA, table),
+                sql.Identifier(part),
+                printed(then[kind, name]),
+            )
         yield Change("replace", f"{kind} mesh.{name}", again, kind="drift", detail=detail)
+
+
+def _column(table: str, column: str, definition: str, *, gone: bool) -> Change:
+    shown = f"column mesh.{table}.{column}"
+    if gone:
+        return Change("report", shown, None, kind="drift", detail="is gone with what it held: restore the table from a backup")
+    kind, required, _ = definition.partition(" NOT NULL")
+    statement = sql.SQL("ALTER TABLE {table} ALTER {column} TYPE {kind} USING {column}::{kind}, ALTER {column} {required} NOT NULL").format(
+        table=sql.Identifier(naming.PLATFORM_SCHEMA, table),
+        column=sql.Identifier(column),
+        kind=printed(kind),
+        required=sql.SQL("SET" if required else "DROP"),
+    )
+    return Change("replace", shown, statement, kind="drift", detail=f"was altered by hand; is to be {definition}")
 
 
 def _dropped(kind: str, table: str, part: str, name: str) -> sql.Composed:
@@ -190,10 +214,10 @@ _PARTS = """
     FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND c.relnamespace = pg_catalog.to_regnamespace(%(schema)s)
     UNION ALL
-    SELECT 'constraint', c.relname || '.' || k.conname, pg_catalog.md5(pg_catalog.pg_get_constraintdef(k.oid) || k.convalidated::text)
+    SELECT 'constraint', c.relname || '.' || k.conname, pg_catalog.pg_get_constraintdef(k.oid)
     FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
     WHERE k.connamespace = pg_catalog.to_regnamespace(%(schema)s) AND k.contype IN ('c', 'f', 'u', 'p')
     UNION ALL
-    SELECT 'column', c.relname || '.' || a.attname, pg_catalog.md5(pg_catalog.format_type(a.atttypid, a.atttypmod) || a.attnotnull::text)
+    SELECT 'column', c.relname || '.' || a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
     FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND c.relnamespace = pg_catalog.to_regnamespace(%(schema)s)"""
