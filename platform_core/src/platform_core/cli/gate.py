@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from platform_core.cli.session import AsJson, err, out, print_json
+from platform_core.cli.workflow_commands import annotation
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
 
@@ -136,30 +137,18 @@ def _show(report: Report) -> None:
 
 
 def _annotate(report: Report, *, allow_breaking: bool) -> None:
-    """Workflow commands: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands."""
     from platform_core.contracts.compatibility import what
 
     grades = {"breaking": "warning" if allow_breaking else "error", "additive": "notice", "cosmetic": "notice"}
     for change in report.changes:
-        place = f" file={_escaped(change.file)},line={change.line}" if change.state == "new" else ""
+        place = (change.file, change.line) if change.state == "new" else (None, None)
         message = f"{change.subject}: {what(change)}. {change.ruling.reason}"
-        title = _escaped(f"{change.ruling.verdict}: {change.ruling.kind}")
-        sys.stdout.write(
-            f"::{grades[change.ruling.verdict]}{place or ' '}{',' if place else ''}title={title}::{_escaped(message, data=True)}\n"
-        )
+        title = f"{change.ruling.verdict}: {change.ruling.kind}"
+        sys.stdout.write(annotation(grades[change.ruling.verdict], message, file=place[0], line=place[1], title=title))
     for check in report.missing_steps:
-        sys.stdout.write(
-            f"::error file={_escaped(check.file)},line={check.line},title=version step::{_escaped(check.message, data=True)}\n"
-        )
+        sys.stdout.write(annotation("error", check.message, file=check.file, line=check.line, title="version step"))
     for problem in report.unreadable:
-        sys.stdout.write(
-            f"::error file={_escaped(problem.file)},line={problem.line},title=cannot compare::{_escaped(problem.message, data=True)}\n"
-        )
-
-
-def _escaped(text: str, *, data: bool = False) -> str:
-    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return text if data else text.replace(":", "%3A").replace(",", "%2C")
+        sys.stdout.write(annotation("error", problem.message, file=problem.file, line=problem.line, title="cannot compare"))
 
 
 def impact(

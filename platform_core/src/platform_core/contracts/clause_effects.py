@@ -53,6 +53,8 @@ _OPTIONS = (
     r"(?:format|multipleOf|timezone|defaultTimezone|required|uniqueItems|(?:min|max)(?:Items|Properties)"
     r"|dimensions|distanceMetric|elementType|embedding\w+|normalized)"
 )
+_TERM = r"\[\]\.(?:username|role|dateIn|dateOut)"
+_OWNER = rf"members{_TERM}"
 _NOTES = "for people; nothing of the warehouse or catalog holds it yet"
 
 _ODCS: tuple[tuple[Effect, str, str], ...] = (
@@ -83,6 +85,7 @@ _ODCS: tuple[tuple[Effect, str, str], ...] = (
     ("enforced", "warehouse: reader roles and their grants; Dagster", r"roles\[\]\.role"),
     ("enforced", "property freshness: Dagster freshness policy; others are documented only", r"slaProperties\[\]\.(?:property|value|unit|element)"),
     ("enforced", "lint: the contract must name the team that answers for it", r"team\.name"),
+    ("enforced", "lint: owners are of the domain's team; access: owners approve requests", rf"team\.{_OWNER}|team{_TERM}"),
     ("published", "Dagster: name of the check", rf"{_QUALITY}\.name"),
     ("published", "Dagster: the check's text and dimension; catalog: assertion", rf"{_QUALITY}\.(?:description|dimension)"),
     ("published", "Dagster: description and metadata of the asset; catalog", r"description\.purpose"),
@@ -95,7 +98,7 @@ _ODCS: tuple[tuple[Effect, str, str], ...] = (
     ("published", "catalog: label of the column", rf"{_COLUMN}\.businessName"),
     ("documented only", "data lives where MESH_WAREHOUSE_DSN says, in the schema that the id gives", r"servers(?:\[\].*)?"),
     ("documented only", "the platform bills nobody", r"price(?:\..*)?"),
-    ("documented only", "the product's team owns what is published; the gate names the contract's owners", r"team(?:\[\]|\.).*"),
+    ("documented only", "the product's team owns what is published", r"team\.(?:description|tags)|team(?:\.members)?\[\]\.(?:name|description|replacedByUsername|tags)"),
     ("documented only", "the product's support channels are published", r"support(?:\[\]\..*)?"),
     ("documented only", "who approves is decided by the owners of the domain", r"roles\[\]\.(?:firstLevelApprovers|secondLevelApprovers)"),
     ("documented only", "how the data is laid out and made is the model's", rf"{_COLUMN}\.(?:partition\w+|encryptedName|transform\w+)"),
@@ -120,7 +123,7 @@ _ODPS: tuple[tuple[Effect, str, str], ...] = (
     ("enforced", "custom properties connection (lint: the file must exist) and personalData (warehouse: role of clear text)", rf"inputPorts\[\]\.{_CUSTOM}"),
     ("enforced", "lint: the contract's id and version; Dagster: the port's assets; warehouse: views and grants", r"outputPorts\[\]\.(?:contractId|version)"),
     ("enforced", "lint: must be inputs of the product, at their versions", r"outputPorts\[\]\.inputContracts\[\]\.(?:id|version)"),
-    ("enforced", "lint: a product has a team with an owner; Dagster: owners; catalog: ownership", r"team\.name|team\.members\[\]\.(?:username|role|dateOut)"),
+    ("enforced", "lint: a product has a team with an owner; Dagster: owners; catalog: ownership", rf"team\.(?:name|{_OWNER})"),
     ("enforced", "lint: a product has a purpose; catalog: description", r"description\.purpose"),
     ("published", "catalog: description", r"description\.(?:usage|limitations)"),
     ("published", "catalog: name of the data product", r"name"),
@@ -131,7 +134,7 @@ _ODPS: tuple[tuple[Effect, str, str], ...] = (
     ("documented only", "the platform has its own ways in", r"managementPorts(?:\[\].*)?"),
     ("documented only", _NOTES, r"outputPorts\[\]\.sbom(?:\[\].*)?"),
     ("documented only", _NOTES, r"(?:.*[.\]])?(?:id|authoritativeDefinitions|synonyms|context|customProperties)(?:\[.*|\..*)?"),
-    ("documented only", _NOTES, r"team\.(?:description|tags|members\[\]\.(?:name|description|dateIn|replacedByUsername|tags))"),
+    ("documented only", _NOTES, r"team\.(?:description|tags|members\[\]\.(?:name|description|replacedByUsername|tags))"),
     ("documented only", _NOTES, r"support\[\]\.(?:description|invitationUrl|tags|tool)|tenant|productCreatedTs|deprecated"),
 )  # fmt: skip
 

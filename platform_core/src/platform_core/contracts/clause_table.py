@@ -26,7 +26,7 @@ and looks at everything that is compiled from the files: lint, rules, warehouse,
 
 - **enforced**: something refuses, blocks, grants, masks or schedules by it.
 - **published**: people see it in Dagster or in the catalog.
-- **documented only**: it stays in the file. `./mesh lint --json` and `./mesh plan` name each such clause of a file with its line.
+- **documented only**: it stays in the file. `./mesh lint --documented` names each such clause of a file with its line.
 
 A key that is no clause is an error with file and line. `schema[].properties[]` stands for columns; what is inside of a column
 of type object, array or map is one value for Postgres and documented only, whatever the clause.
