@@ -30,7 +30,7 @@ def test_a_second_up_in_the_same_checkout_is_refused(running_platform: Platform)
 
 
 def test_query_as_a_domain_sees_masked_personal_data(running_platform: Platform) -> None:
-    query = "select count(*), count(customer_email) from sales_orders.orders"
+    query = "select count(*), count(*) filter (where customer_email not like '%***@%') from sales_orders.orders"
     as_owner = json.loads(running_platform.run("query", "--as", "sales", "--json", query).stdout)["rows"][0]
     as_consumer = json.loads(running_platform.run("query", "--as", "marketing", "--json", query).stdout)["rows"][0]
     assert as_owner[0] == as_owner[1] == as_consumer[0] > 0
