@@ -37,6 +37,7 @@ done
 put "$sources" workspace.yaml -type f
 put "$sources" platform_core/src -name __pycache__ -prune -o -type f
 put "$sources" domains -name '*.od[pc]s.yaml' -type f
+put "$sources" domains -maxdepth 1 -name masking.yaml -type f
 put "$sources" airbyte -name '.*' -prune -o -type f
 if [ "$domain" != platform ]; then
   put "$sources" "domains/$domain" \( -name __pycache__ -o -name '.*' -o -path "domains/$domain/tests" \) -prune -o -type f
