@@ -84,6 +84,11 @@ def read_access_file(path: Path, domain: str, ports: Ports) -> ReadAccess:
         document = load_yaml(path)
     except SourceError as error:
         return ReadAccess((), (source_problem(error, path),))
+    return read_access_document(document, domain, ports)
+
+
+def read_access_document(document: Document, domain: str, ports: Ports) -> ReadAccess:
+    """Reads the content of an access file, also of one that is still to be written; arguments as for ``read_access_file``."""
     try:
         model = AccessModel.model_validate(document.data)
     except ValidationError as error:

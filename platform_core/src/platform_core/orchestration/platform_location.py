@@ -11,8 +11,8 @@ from platform_core.warehouse import Warehouse
 
 
 def platform_definitions() -> dg.Definitions:
-    """Sensors of the platform: delivery of the catalog's outbox, and alerts on failed runs of every domain."""
-    return dg.Definitions(sensors=[catalog_delivery, run_failure_alert])
+    """Sensors of the platform: delivery of the catalog's outbox, the end of access, and alerts on failed runs of every domain."""
+    return dg.Definitions(sensors=[catalog_delivery, access_expiry, run_failure_alert])
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING, target=None)
@@ -24,6 +24,20 @@ def catalog_delivery(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipRe
     deliveries = deliver_all(Warehouse.from_settings(settings), settings)
     said = "; ".join(f"{item.sink}: {item.sent} sent, {len(item.refused)} refused" for item in deliveries)
     yield dg.SkipReason(said or "no sink is configured")
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING, target=None)
+def access_expiry(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
+    """Takes back access that has ended, announces what ends within a week, and records who can read what."""
+    from datetime import UTC, datetime
+
+    from platform_core.contracts import load_mesh
+    from platform_core.orchestration.access_expiry import expire_access
+
+    settings = Settings.load()
+    changed, alerts = expire_access(settings, Warehouse.from_settings(settings), load_mesh(settings.repo), datetime.now(UTC))
+    said = [f"{each.principal} {each.event} reading {each.contract_id}" for each in changed]
+    yield dg.SkipReason("; ".join([*said, *alerts]) or "nothing has ended")
 
 
 @dg.run_failure_sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING, monitor_all_code_locations=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from psycopg import Connection, errors, sql
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Mesh
+from platform_core.warehouse.access_events import record
 from platform_core.warehouse.change import Change
 from platform_core.warehouse.connection import Warehouse
 from platform_core.warehouse.declared import write_record
@@ -19,7 +20,7 @@ from platform_core.warehouse.platform_tables import platform_files, record_parts
 
 DAGSTER_DATABASE = "dagster"
 DAGSTER_ROLE = "dagster"
-_LOCK = 0x6D657368  # "mesh": two applies never run at once
+APPLY_LOCK = 0x6D657368  # "mesh": two applies never run at once
 
 
 def apply(
@@ -81,7 +82,7 @@ def apply_plan(
     """
     files = platform_files()
     with warehouse.connect_platform(autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))  # ends with the session: a killed apply frees it
+        connection.execute("SELECT pg_advisory_lock(%s)", (APPLY_LOCK,))  # ends with the session: a killed apply frees it
         planned = make_plan(connection, mesh, sources, now=now)
         if expected is not None and planned.state != expected:
             raise StalePlanError(
@@ -104,7 +105,11 @@ def apply_plan(
             if also is not None:
                 also(connection, domain, steps)
 
-        return execute(connection, planned.declared, planned.steps, prune=prune, finish=finish, begin=begin)
+        applied = execute(connection, planned.declared, planned.steps, prune=prune, finish=finish, begin=begin)
+        if not any(failure.domain == "" for failure in applied.failures):  # else the table of the record may be missing
+            with connection.transaction():
+                record(connection, mesh, now or datetime.now(UTC))
+        return applied
 
 
 def plan(connection: Connection, mesh: Mesh, now: datetime | None = None) -> tuple[Change, ...]:
@@ -116,7 +121,7 @@ def prepare_databases(warehouse: Warehouse) -> None:
     """Makes the databases of an embedded server: the warehouse, and Dagster's own with its role."""
     with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPLY_LOCK,))
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (DAGSTER_ROLE,)).fetchone():
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(DAGSTER_ROLE)))
             _set_password(connection, warehouse, DAGSTER_ROLE)

@@ -183,7 +183,9 @@ def _watched(declared: Declared, found: Observed, grant: Privilege) -> bool:
     """Whether a privilege that no file declares is ours to take back."""
     if grant.kind == "database":
         # Logins that others made may connect; everybody may not, nor may our roles beyond what they need.
-        former = grant.privilege == "CONNECT" and grant.grantee in declared.access.former.connects
+        former = grant.privilege == "CONNECT" and (
+            grant.grantee in declared.access.former.connects or ("grant", *grant) in declared.recorded
+        )
         return grant.grantee == PUBLIC or grant.grantee in declared.places or former
     if grant.schema == "public":
         return grant.privilege == "CREATE" and (grant.grantee == PUBLIC or grant.grantee in declared.places)

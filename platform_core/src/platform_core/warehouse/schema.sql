@@ -17,3 +17,29 @@ CREATE TABLE IF NOT EXISTS mesh.declared (
     item text PRIMARY KEY               -- a JSON array, see warehouse/declared.py
 );
 COMMENT ON TABLE mesh.declared IS 'platform: no domain reads or writes it';
+
+-- Who could read which port, as it was found in force: a row when an access begins, changes or ends. Rows are only ever added.
+CREATE TABLE IF NOT EXISTS mesh.access_events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    domain text NOT NULL,               -- that owns the port
+    contract_id text NOT NULL,
+    principal text NOT NULL,            -- domain:<domain>, role:<Postgres role>, everybody
+    event text NOT NULL CHECK (event IN ('began', 'changed', 'ended')),
+    clear text[] NOT NULL,              -- <table>.<column> that are read as they are from now on
+    masked text[] NOT NULL,             -- the same, of which only the mask is seen
+    ground text NOT NULL,               -- what allows it, a line each
+    at timestamptz NOT NULL             -- when it was found so
+);
+CREATE INDEX IF NOT EXISTS access_events_latest ON mesh.access_events (contract_id, principal, id DESC);
+COMMENT ON TABLE mesh.access_events IS 'platform: written by apply and by the expiry of access, read by mesh access audit';
+
+CREATE OR REPLACE FUNCTION mesh.only_added() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION 'mesh.% is a record: rows are only ever added', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
+CREATE OR REPLACE TRIGGER only_added BEFORE UPDATE OR DELETE OR TRUNCATE ON mesh.access_events
+FOR EACH STATEMENT EXECUTE FUNCTION mesh.only_added();
