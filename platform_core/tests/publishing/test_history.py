@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 from port_bench import LINES, ORDERS, Port, passes, table
 
-from platform_core.publishing import PublishingError, publications, rollback, served
+from platform_core.contracts.lifecycle import Lifecycle
+from platform_core.publishing import PublishingError, pin, prune, publications, rollback, rollbacks, served, switches, unpin
 from platform_core.publishing.retention import KEPT
 from platform_core.warehouse import readers
 
@@ -162,3 +165,114 @@ def test_rollback_by_another_domain_is_refused(port: Port) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("CREATE OR REPLACE VIEW sales_orders.orders AS SELECT 1 AS number, 'x' AS email")
         assert connection.execute("UPDATE mesh.ports SET publication = 'x'").rowcount == 0
+
+
+def test_a_rollback_is_on_record_with_who_when_from_to_and_why(port: Port) -> None:
+    made = _publish(port, 1, 2)
+    rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), actor="ada", reason="prices in euros")
+    with port.warehouse.connect_platform() as connection:
+        rows = switches(connection, port.contract.id)
+        standing = rollbacks(connection)[port.contract.id]
+    assert [(row.action, row.from_publication, row.to_publication, row.actor, row.reason) for row in rows] == [
+        ("rollback", made[1], made[0], "ada", "prices in euros"),
+        ("publication", made[0], made[1], "publisher", None),
+        ("publication", None, made[0], "publisher", None),
+    ]
+    assert [row.happened_at for row in rows] == sorted((row.happened_at for row in rows), reverse=True)
+    assert standing == rows[0]
+    _publish(port, 3)
+    with port.warehouse.connect_platform() as connection:
+        assert rollbacks(connection) == {}, "the next publication ends the rollback"
+
+
+def test_rollback_passes_over_what_shows_the_same_data(port: Port) -> None:
+    """A model that is not rebuilt is published again from the same version: going back to that would change nothing."""
+    first = _publish(port, 1)[0]
+    _publish(port, 2)
+    port.publish()
+    port.publish()
+    assert _rollback(port) == first
+    assert port.numbers() == {1}
+
+
+def test_rollback_passes_over_what_a_rollback_has_left(port: Port) -> None:
+    made = _publish(port, 1, 2)
+    _rollback(port)
+    made += _publish(port, 3)
+    assert _rollback(port) == made[0], "the publication that was taken back once was served again"
+    _rollback(port, made[1])  # somebody wants it after all
+    made += _publish(port, 4)
+    assert _rollback(port) == made[1]
+
+
+def test_rollback_to_what_is_served_is_an_error(port: Port) -> None:
+    made = _publish(port, 1, 2)
+    with pytest.raises(PublishingError, match=r"serves .* already"):
+        _rollback(port, made[1])
+
+
+def test_rollback_to_another_major_is_refused_and_to_a_minor_is_not(port: Port) -> None:
+    made = _publish(port, 1)
+    port.contract = replace(port.contract, version="1.1.0")
+    made += _publish(port, 2)
+    assert _rollback(port) == made[0]
+    port.contract = replace(port.contract, version="2.0.0")
+    with pytest.raises(PublishingError, match=r"was published for version 1\.1\.0, the contract promises 2\.0\.0") as caught:
+        _rollback(port, made[1])
+    assert "check out the files of version 1.1.0" in str(caught.value.remedy)
+    assert port.numbers() == {1}
+
+
+def test_rollback_to_a_version_with_another_type_is_refused(port: Port) -> None:
+    """The view could show it, but no longer with the type that the contract promises."""
+    made = _publish(port, 1)
+    port.change(table("orders", {**ORDERS, "number": "bigint"}), table("lines", LINES))
+    made += _publish(port, 2)
+    with pytest.raises(PublishingError, match=r"another shape than version 1\.0\.0 promises: .*bigint"):
+        _rollback(port, made[0])
+    assert port.numbers() == {2}
+
+
+def test_the_contract_says_how_many_publications_are_kept(port: Port) -> None:
+    port.contract = replace(port.contract, lifecycle=Lifecycle(keep_publications=2))
+    made = _publish(port, 1, 2, 3, 4)
+    assert _kept(port) == set(made[-2:])
+    port.contract = replace(port.contract, lifecycle=Lifecycle(keep_publications=1, keep_days=7))
+    made += _publish(port, 5, 6)
+    assert _kept(port) == set(made[-4:]), "publications of the last days stay as well"
+
+
+def test_a_pinned_publication_is_kept_until_it_is_unpinned(port: Port) -> None:
+    made = _publish(port, 1)
+    with port.warehouse.connect_domain("sales") as connection:
+        pin(connection, port.contract, made[0], actor="ada", reason="year-end report")
+    made += _publish(port, *range(2, 9))
+    assert made[0] in _kept(port)
+    assert _rollback(port, made[0]) == made[0]
+    made += _publish(port, 9)
+    with port.warehouse.connect_domain("sales") as connection:
+        unpin(connection, port.contract, made[0])
+        prune(connection, port.contract)
+    assert made[0] not in _kept(port)
+
+
+def test_publications_of_one_version_count_once(port: Port) -> None:
+    """An hourly audit of data that is rebuilt once a day must not push yesterday's data out."""
+    made = _publish(port, 1, 2)
+    for _ in range(10):
+        port.publish()
+    assert _rollback(port) == made[0]
+
+
+def test_a_pin_of_nothing_and_an_unpin_of_nothing_are_errors(port: Port) -> None:
+    made = _publish(port, 1)
+    with port.warehouse.connect_domain("sales") as connection:
+        with pytest.raises(PublishingError, match="no publication 'x'"), connection.transaction():
+            pin(connection, port.contract, "x", actor="ada")
+        with pytest.raises(PublishingError, match="is not pinned"):
+            unpin(connection, port.contract, made[0])
+
+
+def _kept(port: Port) -> set[str]:
+    with port.warehouse.connect_platform() as connection:
+        return {row.publication for row in publications(connection, port.contract.id) if row.kept}

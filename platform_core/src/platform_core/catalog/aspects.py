@@ -6,7 +6,7 @@ Tags and owners that the files merely refer to are made to exist by their key as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from platform_core.catalog import urns
@@ -32,12 +32,12 @@ def compile_product(told: CatalogProduct) -> tuple[Proposal, ...]:
     return tuple(sorted(unique.values(), key=lambda item: item.stage))
 
 
-def declared_urns(product: DataProduct) -> frozenset[str]:
-    """The datasets and assertions that the product's files declare, published or not; those of retired ports left out."""
+def declared_urns(product: DataProduct, *, without: Collection[str] = ()) -> frozenset[str]:
+    """The datasets and assertions that the product's files declare, published or not; ``without`` those of these contracts."""
     return frozenset(
         urn
         for port in product.outputs
-        if port.contract.status != "retired"
+        if port.contract_id not in without
         for table in port.contract.tables
         for urn in (
             naming.dataset_urn(product.schema, table.physical_name),

@@ -77,11 +77,14 @@ def enqueue(
     return changed
 
 
-def announce(connection: Connection, told: CatalogProduct) -> int:
-    """Compiles and records all that is told of a product, retiring what its files no longer declare; see ``enqueue``."""
+def announce(connection: Connection, told: CatalogProduct, *, retired: Collection[str] = ()) -> int:
+    """Compiles and records all that is told of a product; see ``enqueue``.
+
+    What its files no longer declare becomes "removed", and so do the datasets and assertions of the contracts in ``retired``.
+    """
     product = told.product
     proposals = [*compile_product(told), *_supported_again(connection, product)]
-    return enqueue(connection, product.domain, product.id, told.publication, proposals, declared=declared_urns(product))
+    return enqueue(connection, product.domain, product.id, told.publication, proposals, declared=declared_urns(product, without=retired))
 
 
 def announce_failed_audit(

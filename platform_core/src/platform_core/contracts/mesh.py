@@ -13,6 +13,7 @@ from platform_core.contracts.access_file import Ports, read_access
 from platform_core.contracts.masking_file import read_masking
 from platform_core.contracts.masking_policy import with_masks
 from platform_core.contracts.model import Contract, DataProduct, InputPort, Mesh, OutputPort, Rule, Table
+from platform_core.contracts.port_versions import input_version, port_versions
 from platform_core.contracts.problem import ContractError, Problem, did_you_mean
 from platform_core.contracts.product_file import PRODUCT_FILE, read_product
 from platform_core.contracts.source import Location
@@ -50,6 +51,7 @@ def load_mesh(repo: Path) -> Mesh:
     contracts = _contracts(products)
     found = [*_shared_schemas(products, places), *_cycles(products)]
     found += [pair for product in products.values() for pair in _inputs(repo, product, contracts, broken)]
+    found += [(product.id, problem) for product in products.values() for problem in port_versions(product, contracts)]
     problems += [problem for _, problem in found]
     failing = {product_id for product_id, problem in found if problem.severity == "error"}
     resolved: dict[str, DataProduct] = {}
@@ -127,19 +129,7 @@ def _input(port: InputPort, contracts: Mapping[str, Contract], broken: set[str])
         hint = did_you_mean(wanted, contracts)
         message = f"the input contract {wanted!r} exists nowhere in the mesh{hint}"
         return Problem("input-port", message, port.location, "correct the id, or ask for the product")
-    if contract.status == "retired":
-        return Problem("input-port", f"the input contract {wanted!r} is retired", port.location, "move to its successor")
-    if _version(port.version)[0] != _version(contract.version)[0]:
-        message = f"built against version {port.version} of {wanted!r}, which is at {contract.version}"
-        return Problem("input-version", message, port.location, f"adapt to version {_version(contract.version)[0]} and name it")
-    if _version(port.version) > _version(contract.version):
-        message = f"needs version {port.version} of {wanted!r}, which is only at {contract.version}"
-        return Problem("input-version", message, port.location, f"name a version up to {contract.version}")
-    return None
-
-
-def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in (text or "0.0.0").split("."))
+    return input_version(port, contract)
 
 
 def _cycles(products: Mapping[str, DataProduct]) -> Iterator[tuple[str, Problem]]:

@@ -1,6 +1,6 @@
 """The publishing plane: seal, audit, switch; versions and rollback."""
 
-from platform_core.publishing.announcement import announce_retirements, announce_rollback
+from platform_core.publishing.announcement import announce_rollback
 from platform_core.publishing.candidate import audit_candidate, rules_of
 from platform_core.publishing.errors import PublishingError
 from platform_core.publishing.history import (
@@ -25,7 +25,6 @@ __all__ = [
     "PublishingError",
     "RolledBack",
     "Switch",
-    "announce_retirements",
     "announce_rollback",
     "audit_candidate",
     "failed_checks",

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from platform_core import catalog
 from platform_core.catalog import CatalogProduct, Operation
-from platform_core.contracts.model import Contract, DataProduct, Mesh
+from platform_core.contracts.model import Contract, DataProduct
 from platform_core.publishing import history
 from platform_core.publishing.rollback import RolledBack
 
@@ -30,17 +30,13 @@ def announce_rollback(
     return tell
 
 
-def announce_retirements(connection: Connection, mesh: Mesh) -> int:
-    """Tells the catalog of the ports that are served no more, in the caller's transaction; a second call changes nothing.
+def announce_retirement(connection: Connection, product: DataProduct, contract: Contract, last: str) -> None:
+    """Tells the catalog that a port is served no more: its datasets are removed, and the product offers them no longer.
 
-    Returns:
-        How many proposals were new or changed.
+    Args:
+        connection: In the transaction that ends the port.
+        product: Its product.
+        contract: The port.
+        last: The publication that it served last.
     """
-    served = history.served(connection)
-    changed = 0
-    for product in mesh.products.values():
-        over = [port.contract for port in product.outputs if port.contract.status == "retired" and port.contract_id not in served]
-        if over:
-            told = CatalogProduct(product, (), f"retirement of {', '.join(contract.port for contract in over)}")
-            changed += catalog.announce(connection, told)
-    return changed
+    catalog.announce(connection, CatalogProduct(product, (), last), retired={contract.id})

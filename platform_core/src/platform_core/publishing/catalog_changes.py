@@ -84,6 +84,8 @@ def _told(product: DataProduct, known: Held) -> Sequence[Proposal]:
     """What the files say of the product's entries, with what only a publication knows taken from what was told."""
     tables: list[PublishedTable] = []
     for port in product.outputs:
+        if port.contract.status == "retired":  # its datasets are left as they are, until its end removes them
+            continue
         for table in port.contract.tables:
             urn = naming.dataset_urn(product.schema, table.physical_name)
             told: dict[str, Any] = orjson.loads(known[urn, "datasetProperties"][2] or "{}") if (urn, "datasetProperties") in known else {}

@@ -14,12 +14,13 @@ import orjson
 from platform_core.contracts.model import Mesh
 from platform_core.publishing.catalog_changes import catalog_changes
 from platform_core.publishing.errors import PublishingError
+from platform_core.publishing.retirement import retirement_changes
 from platform_core.publishing.version_changes import version_changes
 from platform_core.publishing.view_changes import view_changes
 from platform_core.warehouse import Applied, Change, Source, StalePlanError, Warehouse, apply_plan, make_plan
 from platform_core.warehouse import apply as apply_all
 
-SOURCES: tuple[Source, ...] = (view_changes, version_changes, catalog_changes)
+SOURCES: tuple[Source, ...] = (view_changes, version_changes, retirement_changes, catalog_changes)
 FORMAT = "mesh plan 1"
 _FOLDERS = ("domains/*/src/**/*.yaml", "domains/*/access/**/*.yaml", "domains/*.yaml")
 
