@@ -283,7 +283,7 @@ CREATE TABLE IF NOT EXISTS mesh.port_views (
     domain text NOT NULL,
     declared text NOT NULL,
     made text NOT NULL,
-    columns json NOT NULL,                 -- [[name, mask or null], ...] in the view's order
+    columns json NOT NULL,                 -- [[name, mask or null, comment], ...] in the view's order
     PRIMARY KEY (contract_id, table_name)
 );
 

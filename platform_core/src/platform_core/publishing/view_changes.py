@@ -53,7 +53,7 @@ class _Relation:
 class _Record:
     declared: str
     made: str
-    columns: Mapping[str, Mask | None]
+    columns: Mapping[str, tuple[Mask | None, str]]
 
 
 @dataclass
@@ -93,8 +93,8 @@ def _observe(connection: Connection, mesh: Mesh) -> _Found:
     for contract_id, publication, tables, name, declared, made, columns in connection.execute(_SERVED, (list(mesh.contracts),)):
         found.publications[contract_id] = (publication, tables)
         if name is not None:
-            masks = {str(column): Mask(**mask) if mask else None for column, mask in columns}
-            found.records[contract_id, name] = _Record(declared, made, masks)
+            held = {str(column): (Mask(**mask) if mask else None, str(comment)) for column, mask, comment in columns}
+            found.records[contract_id, name] = _Record(declared, made, held)
     ports = [mesh.contracts[contract_id] for contract_id in found.publications]
     views = sorted({naming.port_schema(contract.product_id) for contract in ports})
     schemas = [*views, *sorted({naming.data_schema(contract.product_id) for contract in ports})]
@@ -140,9 +140,11 @@ def _wanted(contract: Contract, table: Table, publication: str, version: str, fo
     names: Iterable[str] = record.columns if record else current or declared
     columns: list[ViewColumn] = []
     for name in names:
-        if name in types:
-            held = record.columns[name] if record else NULL
-            columns.append(column_of(declared[name], types[name]) if name in declared else ViewColumn(name, types[name], held))
+        if name in types and name in declared:
+            columns.append(column_of(declared[name], types[name]))
+        elif name in types:  # the contract names it no longer: as it was until the next publication
+            mask, comment = record.columns[name] if record else (NULL, "")
+            columns.append(ViewColumn(name, types[name], mask, comment))
     return define(contract, table, publication, version, columns, types)
 
 
@@ -168,7 +170,8 @@ def _wrong(contract: Contract, table: Table, wanted: ViewDefinition, found: _Fou
         return "replace", "change", "made by an older version of the platform"
     if record.declared != wanted.fingerprint:
         return "replace", "change", _what_changed(wanted, record)
-    if relation.made != record.made or relation.options != wanted.options:
+    named = list(found.columns.get(key, {}).items()) == [(column.name, column.kind) for column in wanted.columns]
+    if relation.made != record.made or relation.options != wanted.options or not named:
         return "replace", "drift", "the view was changed by hand"
     if relation.owner != naming.owner_role(contract.domain):
         return "alter", "drift", f"it belongs to {relation.owner}"
@@ -178,10 +181,11 @@ def _wrong(contract: Contract, table: Table, wanted: ViewDefinition, found: _Fou
 
 
 def _what_changed(wanted: ViewDefinition, record: _Record) -> str:
+    masks = {name: mask for name, (mask, _) in record.columns.items()}
     changed = [
-        f"{column.name}: {record.columns[column.name] or 'in clear'} becomes {column.mask or 'in clear'}"
+        f"{column.name}: {masks.get(column.name) or 'in clear'} becomes {column.mask or 'in clear'}"
         for column in wanted.columns
-        if record.columns.get(column.name) != column.mask
+        if masks.get(column.name) != column.mask
     ]
     return "; ".join(changed) or "its rows or comments are declared otherwise"
 
@@ -204,7 +208,7 @@ def _repair(wanted: ViewDefinition, publication: str, found: _Found, readers: Se
     current = list(found.columns.get((wanted.schema, wanted.table.physical_name), {}).items())
     kept = [(column.name, column.kind) for column in wanted.columns]
     parts = [sql.SQL("SELECT mesh.hold_port({}, {})").format(sql.Literal(wanted.contract.id), sql.Literal(publication))]
-    fresh = current != kept[: len(current)]
+    fresh = not current or current != kept[: len(current)]
     if fresh and current:
         parts.append(sql.SQL("DROP VIEW {}").format(wanted.name))
     parts.append(wanted.create())

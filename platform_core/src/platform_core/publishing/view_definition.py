@@ -101,7 +101,7 @@ class ViewDefinition:
 
     def record(self) -> sql.Composed:
         """The statement that records what was made, to find changes of the files and of the view apart."""
-        held = json.dumps([[column.name, asdict(column.mask) if column.mask else None] for column in self.columns])
+        held = json.dumps([[column.name, asdict(column.mask) if column.mask else None, column.comment] for column in self.columns])
         return sql.SQL(
             """INSERT INTO mesh.port_views AS held (contract_id, table_name, domain, declared, made, columns)
                SELECT {contract}, {table}, {domain}, {declared}, md5(r.ev_action::text), {columns}
