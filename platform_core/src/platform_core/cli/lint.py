@@ -49,8 +49,10 @@ def _access(session: Session) -> Iterable[Problem]:
 
 def _lineage(session: Session) -> Iterable[Problem]:
     from platform_core.transformation.lineage import column_lineage, personal_problems
+    from platform_core.transformation.model_columns import column_problems
 
-    return personal_problems(session.mesh, column_lineage(session.mesh, session.settings))
+    lineage = column_lineage(session.mesh, session.settings)
+    return (*personal_problems(session.mesh, lineage), *column_problems(session.mesh, lineage, session.settings.repo))
 
 
 def _owners(session: Session) -> Iterable[Problem]:

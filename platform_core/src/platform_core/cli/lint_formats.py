@@ -65,7 +65,7 @@ def sarif(problems: Sequence[Problem], repo: Path) -> dict[str, Any]:
                     "driver": {
                         "name": "mesh lint",
                         "semanticVersion": __version__,
-                        "rules": [{"id": rule, "shortDescription": {"text": rule.replace("-", " ")}} for rule in rules],
+                        "rules": [_rule(rule) for rule in rules],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
@@ -73,6 +73,11 @@ def sarif(problems: Sequence[Problem], repo: Path) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _rule(rule: str) -> dict[str, Any]:
+    words = rule.split("-")
+    return {"id": rule, "name": "".join(word.capitalize() for word in words), "shortDescription": {"text": f"{' '.join(words)}."}}
 
 
 def _result(problem: Problem, index: int, repo: Path) -> dict[str, Any]:
