@@ -32,3 +32,35 @@ CREATE TABLE IF NOT EXISTS mesh.catalog_deliveries (
     PRIMARY KEY (sink, product_id, entity_urn, aspect_name, event)
 );
 CREATE INDEX IF NOT EXISTS catalog_deliveries_entity ON mesh.catalog_deliveries (sink, entity_urn, aspect_name, event);
+
+-- A domain tells the catalog of its own things: what it sends is upserted there under the name of the entity alone.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'mesh.catalog_outbox'::regclass AND conname = 'catalog_outbox_of_product') THEN
+        ALTER TABLE mesh.catalog_outbox ADD CONSTRAINT catalog_outbox_of_product CHECK (
+            CASE entity_type
+                WHEN 'dataset' THEN starts_with(entity_urn, 'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.' || domain || '_raw.')
+                    OR starts_with(entity_urn, 'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.' || domain || '_build.')
+                    OR starts_with(entity_urn, 'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.' || replace(product_id, '.', '_') || '.')
+                WHEN 'dataProduct' THEN entity_urn = 'urn:li:dataProduct:' || product_id
+                WHEN 'domain' THEN entity_urn = 'urn:li:domain:' || domain
+                ELSE true
+            END) NOT VALID;
+    END IF;
+END
+$$;
+
+-- An assertion's name is a hash that tells no domain: it belongs to the product that spoke of it first.
+CREATE INDEX IF NOT EXISTS catalog_outbox_entity ON mesh.catalog_outbox (entity_urn);
+CREATE OR REPLACE FUNCTION mesh.own_assertion() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM mesh.catalog_outbox AS o WHERE o.entity_urn = NEW.entity_urn AND o.product_id <> NEW.product_id) THEN
+        RAISE EXCEPTION 'the assertion % is another product''s', NEW.entity_urn USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER own_assertion BEFORE INSERT OR UPDATE ON mesh.catalog_outbox
+    FOR EACH ROW WHEN (NEW.entity_type = 'assertion') EXECUTE FUNCTION mesh.own_assertion();

@@ -9,14 +9,14 @@ from rich.table import Table
 from platform_core.cli.session import out, print_json
 from platform_core.errors import MeshError
 
-NAMES = ("up", "ingest")
+NAMES = ("up", "ingest", "plan")
 
 
 def run_bench(name: str, repeat: int, as_json: bool, *, users: int = 200_000, peers: bool = True) -> None:
     """Runs a benchmark and prints it.
 
     Args:
-        name: ``up`` or ``ingest``.
+        name: One of ``NAMES``.
         repeat: Runs of each contestant; the median counts.
         as_json: Print the documented JSON form.
         users: Size of ``ingest``: twice as many records, and a hundred products.
@@ -33,6 +33,10 @@ def run_bench(name: str, repeat: int, as_json: bool, *, users: int = 200_000, pe
         from platform_core.cli.bench_ingest import bench_ingest
 
         document = bench_ingest(repeat, users=users, peers=peers)
+    elif name == "plan":
+        from platform_core.cli.bench_plan import bench_plan
+
+        document = bench_plan(repeat)
     else:
         raise MeshError(f"there is no benchmark {name!r}", remedy=f"choose: {', '.join(NAMES)}")
     if as_json:

@@ -102,7 +102,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: up, ingest.", autocompletion=lambda: ["up", "ingest"])],
+    name: Annotated[str, typer.Argument(help="What to measure: up, ingest, plan.", autocompletion=lambda: ["up", "ingest", "plan"])],
     repeat: Annotated[int, typer.Option(help="Runs; the median counts. Fewer than three only to try it out.", min=1)] = 3,
     users: Annotated[int, typer.Option(help="ingest: size of the recording; twice as many records, 0.9 kB a user.", min=100)] = 200_000,
     peers: Annotated[bool, typer.Option(help="ingest: measure dlt and PyAirbyte too, some four minutes more.")] = True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +36,7 @@ def plan(
     """Show what `apply` would change in the warehouse and the catalog; nothing is touched.
 
     + is new, ~ is declared otherwise now, - is declared no more, ! was changed by hand. With MESH_AIRBYTE_URL set, also what it would
-    change on that Airbyte server. Clauses that nothing enforces are listed too.
+    change on that Airbyte server. Clauses that nothing enforces are named too; --json says where they stand.
 
     Examples:
 
@@ -71,8 +72,7 @@ def plan(
         _show(made)
         if to is not None:
             out.print(f"written to {to}; do exactly this with ./mesh apply {to}", markup=False, soft_wrap=True)
-        for contract, clause, at in documented:
-            out.print(f"[dim]documented only:[/] {contract}: {clause} ({at})", soft_wrap=True)
+        _show_documented(documented)
         show(server, applied=False)
     if exit_code and (made.steps or (server is not None and server.steps)):
         sys.exit(CHANGES)
@@ -141,6 +141,15 @@ def _show(made: Plan) -> None:
     findings = sum(not step.doable for step in made.steps)
     if findings:
         out.print(f"{findings} of them need a person")
+
+
+def _show_documented(documented: Sequence[tuple[str, str, str]]) -> None:
+    """One line a contract: which clauses people read, and nothing enforces."""
+    for contract in dict.fromkeys(contract for contract, _, _ in documented):
+        kinds = Counter(clause.partition(" of ")[0] for of, clause, _ in documented if of == contract)
+        named = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in kinds.items())
+        out.print("[dim]documented only:[/] ", end="")
+        out.print(f"{contract}: {named}", markup=False, soft_wrap=True)
 
 
 def _line(step: Change) -> str:

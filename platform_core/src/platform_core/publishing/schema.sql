@@ -55,7 +55,7 @@ $$;
 
 -- The records are kept as they were written: a domain decides a candidate once, and takes nothing back.
 CREATE OR REPLACE FUNCTION mesh.keep_record() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'publications' THEN

@@ -153,9 +153,10 @@ def _owners(declared: Declared, schema: str) -> set[str]:
 def privileges(declared: Declared, found: Observed) -> Iterator[Change]:
     """Privileges that are missing, those that no file declares, and those that may be granted on."""
     fresh = {schema for schema in declared.access.schemas if schema not in found.schemas}
+    known = {*found.relations, (naming.PLATFORM_SCHEMA, naming.MASK_PASS)}  # the latter is made by the planes' own SQL, before
     for grant in sorted(declared.grants - found.privileges):
-        if grant.kind == "relation" and (grant.schema, grant.name) not in found.relations and grant.schema != naming.PLATFORM_SCHEMA:
-            continue  # its first publication brings the grant along
+        if grant.kind == "relation" and (grant.schema, grant.name) not in known:
+            continue  # its first publication brings the grant along, as what makes a table of the platform does
         if _absent(declared, found, grant.grantee):
             continue
         statement = sql.SQL("GRANT {} ON {} TO {}").format(_word(grant), target(grant), sql.Identifier(grant.grantee))

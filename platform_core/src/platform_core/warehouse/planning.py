@@ -61,8 +61,8 @@ def make_plan(connection: Connection, mesh: Mesh, sources: Iterable[Source] = ()
         owners = {*declared.access.schemas.values(), *(item[1] for item in recorded if item[0] == "role")}
         found = observe(connection, schemas, owners, naming.PLATFORM_SCHEMA)
         steps = [
-            *platform_changes(connection, files, found, recorded),
             *difference.roles(declared, found),
+            *platform_changes(connection, files, found, recorded),
             *difference.memberships(declared, found),
             *difference.schemas(declared, found),
             *difference.defaults(declared, found),

@@ -16,14 +16,18 @@ from pathlib import Path
 from psycopg import Connection, sql
 
 from platform_core.contracts import naming
+from platform_core.warehouse.access import MEMBERS
 from platform_core.warehouse.change import Change, printed
-from platform_core.warehouse.declared import Item
+from platform_core.warehouse.declared import TABLE_PRIVILEGES, Item
 from platform_core.warehouse.observed import Observed, Policy
 
-_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS mesh\.(\w+)")
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS mesh\.(\w+) \((.*?)\n\);", re.DOTALL)
+_SUBJECT = re.compile(r"^\s+(contract_id|product_id) +text", re.MULTILINE)
 _FUNCTION = re.compile(r"FUNCTION mesh\.(\w+)\(")
 _COMMENT = re.compile(r"COMMENT ON TABLE mesh\.(\w+) IS '((?:private|platform)[^']*)'")
 _OWN_ROW = "mesh.may_write(domain)"
+_OWN_SUBJECT = "(split_part({}, '.'::text, 1) = domain)"
+"""As Postgres prints it: what the row speaks of belongs to the domain that the row says it is of."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,14 @@ class PlatformFiles:
         tables: Table to the file that makes it.
         functions: Function to the file that makes it.
         marks: Table to the comment that says who reads it.
+        subjects: Table to the columns that name a contract or product, which begins with its domain.
     """
 
     texts: Mapping[Path, str]
     tables: Mapping[str, Path]
     functions: Mapping[str, Path]
     marks: Mapping[str, str]
+    subjects: Mapping[str, tuple[str, ...]]
 
     @property
     def shared(self) -> frozenset[str]:
@@ -68,10 +74,11 @@ def schema_files() -> list[Path]:
 def platform_files() -> PlatformFiles:
     """Reads the files; once a process, they are part of the program."""
     texts = {path: path.read_text() for path in schema_files()}
-    tables = {name: path for path, text in texts.items() for name in _TABLE.findall(text)}
+    made = [(path, name, body) for path, text in texts.items() for name, body in _TABLE.findall(text)]
     functions = {name: path for path, text in texts.items() for name in _FUNCTION.findall(text)}
     marks = {name: comment for text in texts.values() for name, comment in _COMMENT.findall(text)}
-    return PlatformFiles(texts, tables, functions, marks)
+    subjects = {name: tuple(_SUBJECT.findall(body)) for _, name, body in made}
+    return PlatformFiles(texts, {name: path for path, name, _ in made}, functions, marks, subjects)
 
 
 def parts(connection: Connection) -> frozenset[Item]:
@@ -166,10 +173,12 @@ def _row_security(files: PlatformFiles, found: Observed) -> Iterator[Change]:
     existing = {name: state for (schema, name), state in found.relations.items() if schema == naming.PLATFORM_SCHEMA and state.kind in "rp"}
     for table in sorted(files.tables.keys() | existing.keys()):
         target, state = sql.Identifier(naming.PLATFORM_SCHEMA, table), existing.get(table)
-        wanted = _policies(table, files.marks.get(table, ""))
+        wanted = _policies(table, files.marks.get(table, ""), files.subjects.get(table, ()))
         secure = sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target)
         if state is None:
-            statement = sql.SQL("; ").join([secure, *map(_create, wanted.values())])
+            # Privileges of a table that stands are compared one by one.
+            given = [sql.SQL("GRANT {} ON {} TO {}").format(printed(", ".join(TABLE_PRIVILEGES)), target, sql.Identifier(MEMBERS))]
+            statement = sql.SQL("; ").join([secure, *map(_create, wanted.values()), *(given if wanted else [])])
             yield Change("create", f"row security of mesh.{table}", statement, kind="create")
             continue
         if not state.secured:
@@ -184,14 +193,15 @@ def _row_security(files: PlatformFiles, found: Observed) -> Iterator[Change]:
                 yield Change("replace", f"policy {name} of mesh.{table}", _create(policy), kind="drift", detail=was)
 
 
-def _policies(table: str, mark: str) -> dict[str, Policy]:
+def _policies(table: str, mark: str, subjects: tuple[str, ...]) -> dict[str, Policy]:
     if mark.startswith("platform"):
         return {}
+    check = f"({' AND '.join([_OWN_ROW, *map(_OWN_SUBJECT.format, subjects)])})" if subjects else _OWN_ROW
     readable = _OWN_ROW if mark.startswith("private") else "true"
     return {
         "read": Policy(table, "read", "select", True, True, readable, ""),
-        "insert": Policy(table, "insert", "insert", True, True, "", _OWN_ROW),
-        "update": Policy(table, "update", "update", True, True, _OWN_ROW, _OWN_ROW),
+        "insert": Policy(table, "insert", "insert", True, True, "", check),
+        "update": Policy(table, "update", "update", True, True, _OWN_ROW, check),
         "delete": Policy(table, "delete", "delete", True, True, _OWN_ROW, ""),
     }
 
