@@ -126,7 +126,7 @@ def test_what_was_granted_by_hand_is_recorded_as_declared_by_no_file(company: Co
         assert {event.ground for event in found.values()} == {"no file declares it"}
         with company.warehouse.connect_platform() as admin:
             admin.execute(f"GRANT USAGE ON SCHEMA {SHOP}_goods TO PUBLIC".encode())
-        more = revoke_ended(company.warehouse, company.mesh(), day(13))
+        more = revoke_ended(company.warehouse, company.mesh(), day(13)).recorded
         assert {(event.contract_id, event.principal) for event in more} == {(FIRST, "everybody")}
     finally:
         with company.warehouse.connect_platform() as admin:

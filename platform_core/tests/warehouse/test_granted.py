@@ -47,12 +47,12 @@ def test_expiry_takes_back_by_itself_and_only_what_has_ended(company: Company, p
     company.give(ONE, principal, day(10), pii=True, until=date(2026, 1, 20))
     company.give(SECOND, principal, day(10), until=date(2026, 1, 25))
     company.apply(day(10))
-    assert revoke_ended(company.warehouse, company.mesh(), day(20, hour=23)) == ()
+    assert revoke_ended(company.warehouse, company.mesh(), day(20, hour=23)).taken == ()
     assert company.sees(role, ONE) == ADDRESS
-    (event,) = revoke_ended(company.warehouse, company.mesh(), day(21, hour=0))
+    (event,) = revoke_ended(company.warehouse, company.mesh(), day(21, hour=0)).recorded
     assert (event.event, event.contract_id, event.principal) == ("ended", ONE, principal)
     assert [company.sees(role, each) for each in PORTS] == [None, None, "masked"]
-    assert revoke_ended(company.warehouse, company.mesh(), day(21, hour=1)) == ()
+    assert revoke_ended(company.warehouse, company.mesh(), day(21, hour=1)).taken == ()
     assert company.apply(day(21)) == [], "what expired is gone for the plan too"
 
 
@@ -68,7 +68,7 @@ def test_a_renewal_without_personal_data_leaves_the_mask(company: Company) -> No
     company.give(ONE, PERSON, day(10), pii=True)
     company.apply(day(10))
     company.give(ONE, PERSON, day(12))
-    (event,) = revoke_ended(company.warehouse, company.mesh(), day(12))
+    (event,) = revoke_ended(company.warehouse, company.mesh(), day(12)).recorded
     assert (event.event, event.clear, event.masked) == ("changed", ["people.id"], ["people.email"])
     assert company.sees(ANA, ONE) == "masked"
 

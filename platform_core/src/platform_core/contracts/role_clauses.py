@@ -23,8 +23,10 @@ def read_role(place: Place, item: Mapping[str, Any], problems: list[Problem]) ->
     for index, entry in enumerate(item.get("customProperties") or []):
         key, value = entry["property"], entry.get("value")
         if key not in _PROPERTIES:
-            message = f"the custom property {key!r} of the role {item['role']!r} is unknown{did_you_mean(str(key), _PROPERTIES)}"
-            problems.append(Problem("custom-property", message, place.at("customProperties", index, "property"), "use domains"))
+            hint = did_you_mean(str(key), _PROPERTIES)
+            if hint:  # any other is somebody else's, and reported as documented only
+                message = f"the custom property {key!r} of the role {item['role']!r} is unknown{hint}"
+                problems.append(Problem("custom-property", message, place.at("customProperties", index, "property"), "use domains"))
         elif not isinstance(value, list) or not all(isinstance(name, str) and naming.NAME.fullmatch(name) for name in value):
             message = f"domains of the role {item['role']!r} is {value!r}"
             problems.append(

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from platform_core.contracts import AccessRequest, Mesh
 from platform_core.orchestration.alerts import Alert, send
 from platform_core.settings import Settings
-from platform_core.warehouse import AccessEvent, Warehouse, revoke_ended
+from platform_core.warehouse import Warehouse, revoke_ended
 
 NOTICE = timedelta(days=7)
 """How long before its end an access is announced to those whom it concerns."""
 
 
-def expire_access(settings: Settings, warehouse: Warehouse, mesh: Mesh, now: datetime) -> tuple[list[AccessEvent], list[str]]:
+def expire_access(settings: Settings, warehouse: Warehouse, mesh: Mesh, now: datetime) -> list[str]:
     """Takes back what has ended, and alerts on what ends soon and on what expired.
 
     Args:
@@ -24,10 +24,13 @@ def expire_access(settings: Settings, warehouse: Warehouse, mesh: Mesh, now: dat
         now: The moment, with a timezone.
 
     Returns:
-        What changed in the warehouse, and what became of the alerts; both empty when there was nothing to do.
+        What was taken back, what was found otherwise than it was recorded, and what became of the alerts, a line each.
     """
-    changed = revoke_ended(warehouse, mesh, now)
-    return list(changed), [send(alert, settings, warehouse) for alert in _unsaid(warehouse, [*notices(mesh, now), *_endings(mesh, now)])]
+    done = revoke_ended(warehouse, mesh, now)
+    taken = [f"took back {item}" for item in done.taken]
+    found = [f"{event.principal} {event.event} reading {event.contract_id}" for event in done.recorded]
+    alerts = _unsaid(warehouse, [*notices(mesh, now), *_endings(mesh, now)])
+    return [*taken, *found, *(send(alert, settings, warehouse) for alert in alerts)]
 
 
 def notices(mesh: Mesh, now: datetime) -> Iterator[Alert]:
