@@ -11,6 +11,7 @@ import typer
 from platform_core.cli.connection_names import paths_from
 from platform_core.cli.new_domain import domain
 from platform_core.cli.new_product import product
+from platform_core.cli.new_version import version
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.errors import MeshError
 
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     new.command()(domain)
     new.command()(product)
+    new.command()(version)
     app.add_typer(new, name="new", rich_help_panel="Product files")
 
 

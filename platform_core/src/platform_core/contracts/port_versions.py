@@ -34,6 +34,16 @@ def next_major(name: str, version: str) -> tuple[str, str]:
     return f"{found['base'] if found else name}_v{major}", f"{major}.0.0"
 
 
+def next_minor(version: str) -> str:
+    """The version with one thing more, such as a further port.
+
+    >>> next_minor("1.4.2")
+    '1.5.0'
+    """
+    major, minor, _ = version_parts(version)
+    return f"{major}.{minor + 1}.0"
+
+
 def input_version(port: InputPort, contract: Contract) -> Problem | None:
     """What is wrong with an input port that names a contract of the mesh: the wrong version, or one that ends."""
     wanted = contract.id

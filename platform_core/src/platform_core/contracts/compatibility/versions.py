@@ -50,7 +50,10 @@ class VersionCheck:
             return f"{self.subject}: {self.before} -> {self.after} is no step between versions x.y.z"
         went = f"the version goes back from {self.before} to {self.after}" if self.taken == "back" else f"the version is {self.after}"
         wanted = next_version(self.before, self.demanded)
-        return f"{self.subject}: {went}, the changes demand a {self.demanded} step: write {wanted} or higher"
+        beside = ""
+        if self.demanded == "major" and self.subject.count(".") == 2 and " " not in self.subject:
+            beside = f"; or leave consumers what they have, and make the change in a new port beside it: ./mesh new version {self.subject}"
+        return f"{self.subject}: {went}, the changes demand a {self.demanded} step: write {wanted} or higher{beside}"
 
 
 def largest(steps: Iterable[VersionStep]) -> VersionStep:

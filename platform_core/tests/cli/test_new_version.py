@@ -1,0 +1,219 @@
+"""A port's next major version, from the command to the retirement of the old one: files, Postgres, catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import psycopg
+import pytest
+import yaml
+
+from platform_core.catalog import CatalogProduct, announce, check_proposals
+from platform_core.contracts import load_mesh
+from platform_core.publishing import publish, switches
+from platform_core.quality import AuditReport
+from platform_core.warehouse import Warehouse, readers
+
+if TYPE_CHECKING:
+    from conftest import Applied, Mesh
+
+pytestmark = pytest.mark.timeout(180)
+OLD, NEW = "inventory.items.items", "inventory.items.items_v2"
+FOLDER = "domains/inventory/src/inventory/defs/items"
+SALES = ("domains/sales/src/sales/defs/orders", "dbt_projects/sales_dbt/models")
+
+
+def _edit(root: Path, name: str, *pairs: tuple[str, str]) -> None:
+    path = root / name
+    text = path.read_text()
+    for old, new in pairs:
+        assert old in text, f"{old!r} does not stand in {name}"
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def _publish(warehouse: Warehouse, root: Path, contract_id: str, number: int) -> str:
+    """Builds a candidate whose price is ``number``, and publishes and announces it."""
+    mesh = load_mesh(root)
+    contract = mesh.contracts[contract_id]
+    (table,) = contract.tables
+    values = {"numeric": f"{number}", "bigint": "g", "timestamptz": "now()"}
+    literals = [values.get(str(column.physical_type).partition("(")[0], "'1'") for column in table.columns]
+    columns = zip(literals, table.columns, strict=True)
+    parts = ", ".join(f"({literal})::{column.physical_type} AS {column.physical_name}" for literal, column in columns)
+    with warehouse.connect_domain("inventory") as connection:
+        connection.execute(f"DROP VIEW IF EXISTS inventory_build.{table.model}".encode())
+        connection.execute(f"CREATE TABLE inventory_build.{table.model} AS SELECT {parts} FROM generate_series(1, 3) AS g".encode())
+
+    def tell(connection: psycopg.Connection, outcome: object) -> None:
+        from datetime import UTC, datetime
+
+        product = mesh.products["inventory.items"]
+        announce(connection, CatalogProduct.of_port(product, contract, outcome.publication, datetime.now(UTC), {table.physical_name: 3}))
+
+    report = AuditReport((), {table.physical_name: 3})
+    return publish(warehouse, contract, readers(mesh, contract), lambda _: report, code_version="c0de", announce=tell).publication
+
+
+def _prices(warehouse: Warehouse, domain: str, table: str) -> set[int] | str:
+    with warehouse.connect_domain(domain, autocommit=True) as connection:
+        try:
+            return {int(row[0]) for row in connection.execute(f"SELECT list_price_usd FROM inventory_items.{table}".encode())}
+        except psycopg.errors.InsufficientPrivilege:
+            return "refused"
+
+
+def _catalog(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, object]]:
+    """Everything that the catalog is to know, found sound by the strict check."""
+    with warehouse.connect_platform() as connection:
+        rows = connection.execute("SELECT entity_type, entity_urn, aspect_name, value FROM mesh.catalog_outbox WHERE event = ''").fetchall()
+    proposals = [
+        {"entityType": kind, "entityUrn": urn, "changeType": "UPSERT", "aspectName": aspect, "aspect": {"json": orjson.loads(value)}}
+        for kind, urn, aspect, value in rows
+    ]
+    assert check_proposals(proposals) == []
+    return {(item["entityUrn"], item["aspectName"]): item["aspect"]["json"] for item in proposals}
+
+
+def _urn(table: str) -> str:
+    return f"urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.inventory_items.{table},PROD)"
+
+
+def test_two_majors_are_served_side_by_side_until_the_old_one_is_retired(mesh: Mesh, applied: Applied, files: Path) -> None:
+    warehouse = applied.warehouse
+    _publish(warehouse, files, OLD, 1)
+
+    # The next version: written, changed in a breaking way, linted, applied, published.
+    said = mesh("new", "version", "inventory.items", "--yes")
+    assert said.code == 0, said.err
+    _edit(files, f"{FOLDER}/contracts/items_v2.odcs.yaml", ("physicalType: numeric(12,2)", "physicalType: numeric(14,2)"))
+    marketing = "domains/marketing/src/marketing/defs/customer_segments/product.odps.yaml"
+    _edit(files, marketing, ("outputPorts:\n", f"  - name: items\n    contractId: {NEW}\n    version: 2.0.0\noutputPorts:\n"))
+    assert load_mesh(files).problems == ()
+    assert mesh("apply").code == 0
+    _publish(warehouse, files, NEW, 2)
+    assert _prices(warehouse, "sales", "items") == {1}, "the consumer of 1.x reads 1.x"
+    assert _prices(warehouse, "marketing", "items_v2") == {2}, "the consumer of 2.x reads 2.x"
+    assert _prices(warehouse, "sales", "items_v2") == "refused"
+    assert _prices(warehouse, "marketing", "items") == "refused"
+    _publish(warehouse, files, OLD, 3)
+    assert (_prices(warehouse, "sales", "items"), _prices(warehouse, "marketing", "items_v2")) == ({3}, {2})
+
+    # Deprecated: served as before, and everybody who reads it is told by whom it is followed and until when.
+    life = f"status: deprecated\ncustomProperties:\n  - property: successor\n    value: {NEW}\n  - property: endOfSupport\n    value: '2027-06-30'\n"
+    _edit(files, f"{FOLDER}/contracts/items.odcs.yaml", ("status: active\n", life))
+    (warning,) = load_mesh(files).problems
+    assert (warning.severity, warning.location.file.parent) == ("warning", files / SALES[0])
+    assert f"its successor is {NEW}, it is served until 2027-06-30" in warning.message
+    _publish(warehouse, files, OLD, 4)
+    told = _catalog(warehouse)
+    assert told[_urn("items"), "deprecation"] == {
+        "deprecated": True,
+        "note": f"The port {OLD} is deprecated: its successor is {NEW}, it is served until 2027-06-30.",
+        "decommissionTime": 1814313600000,
+        "replacement": _urn("items_v2"),
+        "actor": "urn:li:corpGroup:inventory-data",
+    }
+    assert (_urn("items_v2"), "deprecation") not in told
+
+    # Retired while somebody reads it: an error at the reader's input. It moves; then nothing is in the way.
+    _edit(files, f"{FOLDER}/contracts/items.odcs.yaml", ("status: deprecated", "status: retired"))
+    (error,) = load_mesh(files).problems
+    assert (error.severity, error.remedy) == ("error", f"read {NEW}, and adapt to its contract")
+    _edit(
+        files,
+        f"{SALES[0]}/product.odps.yaml",
+        (f"contractId: {OLD}\n    version: 1.0.0", f"contractId: {NEW}\n    version: 2.0.0"),
+        (f"id: {OLD}\n        version: 1.0.0", f"id: {NEW}\n        version: 2.0.0"),
+    )
+    _edit(files, f"{SALES[0]}/contracts/orders.odcs.yaml", ("inventory.items.items.item_id", "inventory.items.items_v2.item_id"))
+    assert load_mesh(files).problems == ()
+
+    # Applied: only --prune takes the view away. The versions stay, the record says when and what comes after.
+    shown = mesh("plan").out
+    assert f"port {OLD}" in shown
+    assert mesh("apply").code == 0
+    assert _prices(warehouse, "inventory", "items") == {4}
+    assert mesh("apply", "--prune").code == 0
+    with warehouse.connect_platform() as connection:
+        assert connection.execute("SELECT to_regclass('inventory_items.items'), to_regclass('inventory_items.items_v2') IS NOT NULL").fetchone() == (None, True)  # fmt: skip
+        kept = connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'inventory_items_data'::regnamespace AND relkind = 'r' AND relname ~ '^items__'"
+        ).fetchone()
+        latest = switches(connection, OLD)[0]
+    assert kept == (3,), "retirement took versions before their time"
+    assert (latest.action, latest.to_publication) == ("retirement", None)
+    assert NEW in str(latest.reason)
+    assert _prices(warehouse, "sales", "items_v2") == {2}
+    told = _catalog(warehouse)
+    assert told[_urn("items"), "status"] == {"removed": True}
+    assert told[_urn("items"), "deprecation"]["deprecated"] is True
+    assert told[_urn("items_v2"), "status"] == {"removed": False}
+    product = told["urn:li:dataProduct:inventory.items", "dataProductProperties"]
+    assert [asset["destinationUrn"] for asset in product["assets"]] == [_urn("items_v2")]
+    assert f"port {OLD}" not in mesh("plan").out, "a second apply has something to do"
+    assert "retired by mesh apply" in mesh("versions", OLD).out
+
+    # After the rule's time (30 days) the versions go too.
+    with warehouse.connect_platform() as connection:
+        connection.execute("SET session_replication_role = replica")  # the record itself cannot be changed
+        connection.execute("UPDATE mesh.switches SET happened_at = now() - interval '31 days' WHERE action = 'retirement'")
+    with warehouse.connect_domain("inventory") as connection:
+        connection.execute("DROP VIEW inventory_build.items")  # no model builds it any more
+    assert mesh("apply", "--prune").code == 0
+    assert {row["kept"] for row in mesh("versions", OLD, "--json").json()["publications"]} == {False}
+    assert _prices(warehouse, "sales", "items_v2") == {2}
+
+
+def test_a_deprecation_is_taken_back_in_the_catalog(mesh: Mesh, applied: Applied, files: Path) -> None:
+    contract = f"{FOLDER}/contracts/items.odcs.yaml"
+    _edit(files, contract, ("status: active\n", "status: deprecated\n"))
+    _publish(applied.warehouse, files, OLD, 1)
+    assert _catalog(applied.warehouse)[_urn("items"), "deprecation"]["deprecated"] is True
+    _edit(files, contract, ("status: deprecated\n", "status: active\n"))
+    _publish(applied.warehouse, files, OLD, 2)
+    assert _catalog(applied.warehouse)[_urn("items"), "deprecation"]["deprecated"] is False
+
+
+def test_a_rollback_reaches_the_catalog_with_who_and_why(mesh: Mesh, applied: Applied, files: Path) -> None:
+    first, second = (_publish(applied.warehouse, files, OLD, number) for number in (1, 2))
+    assert mesh("rollback", OLD, "--reason", "prices in euros", "--by", "ada").code == 0
+    shown = _catalog(applied.warehouse)[_urn("items"), "datasetProperties"]["customProperties"]
+    assert shown["publication"] == first
+    with applied.warehouse.connect_platform() as connection:
+        rows = connection.execute("SELECT entity_urn, value FROM mesh.catalog_outbox WHERE aspect_name = 'operation'").fetchall()
+    ((urn, value),) = rows
+    event = orjson.loads(value)
+    proposal = {"entityType": "dataset", "entityUrn": urn, "changeType": "UPSERT", "aspectName": "operation", "aspect": {"json": event}}
+    assert check_proposals([proposal, proposal]) == [], "an operation is an event: a dataset has many"
+    assert (urn, event["operationType"], event["customOperationType"]) == (_urn("items"), "CUSTOM", "ROLLBACK")
+    expected = {"publication": first, "instead_of": second, "by": "ada", "reason": "prices in euros", "contract_version": "1.0.0"}
+    assert event["customProperties"] == expected
+
+
+@pytest.mark.parametrize("port", ["inventory.items", "sales.orders", "customer.profiles"])
+def test_the_copy_says_the_same_under_the_next_name_and_passes_the_gate(mesh: Mesh, applied: Applied, files: Path, port: str) -> None:
+    old = load_mesh(files).products[port].outputs[0].contract
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
+    dry = mesh("new", "version", port, "--dry-run", "--json").json()
+    assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
+    made = mesh("new", "version", port, "--json").json()
+    assert (made["created"], made["edited"], made["version"]) == (dry["created"], dry["edited"], "2.0.0")
+    found = load_mesh(files)
+    assert found.problems == ()
+    new = found.contracts[f"{old.id}_v2"]
+    assert [[column.physical_name for column in table.columns] for table in new.tables] == [
+        [column.physical_name for column in table.columns] for table in old.tables
+    ]
+    assert [table.physical_name for table in new.tables] == [f"{table.physical_name}_v2" for table in old.tables]
+    for table in new.tables:
+        assert [rule.kind for rule in table.rules] == [rule.kind for other in old.tables for rule in other.rules if f"{other.physical_name}_v2" == table.physical_name]  # fmt: skip
+    changed = [path for path, content in before.items() if path.read_bytes() != content]
+    assert [path.name for path in changed] == ["product.odps.yaml"], "only the product file is edited"
+    for line in changed[0].read_text().splitlines():
+        assert line.partition("#")[2] in before[changed[0]].decode(), "a comment was spoiled"
+    assert yaml.safe_load(changed[0].read_text())["version"] == "1.1.0"
+    again = mesh("new", "version", port)
+    assert again.code == 1
