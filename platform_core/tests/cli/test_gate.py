@@ -50,17 +50,17 @@ class Clone:
 
 
 @pytest.fixture
-def clone(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mesh_command: Callable[..., Any]) -> Clone:
+def clone(repo: Path, tmp_path: Path, kept_lineage: Path, monkeypatch: pytest.MonkeyPatch, mesh_command: Callable[..., Any]) -> Clone:
     root = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "target", "logs")
-    for name in ("domains", "dbt_projects"):
+    for name in ("domains", "dbt_projects", "airbyte"):
         shutil.copytree(repo / name, root / name, ignore=ignored)
     for path in (root / "domains/marketing/src/marketing/defs").glob("*/product.odps.yaml"):
         if path.parent.name != "customer_segments":  # the answers below are about four products
             shutil.rmtree(path.parent)
     shutil.copy(repo / "workspace.yaml", root)
     monkeypatch.setenv("MESH_REPO", str(root))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MESH_HOME", str(kept_lineage))
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -286,7 +286,7 @@ def test_markdown_for_a_pull_request(clone: Clone) -> None:
 
 **Versions**
 
-- ❌ customer.profiles.profiles: the version is 1.0.0, the changes demand a major step: write 2.0.0 or higher (`{CONTRACT}:8`)
+- ❌ customer.profiles.profiles: the version is 1.0.0, the changes demand a major step: write 2.0.0 or higher; or leave consumers what they have, and make the change in a new port beside it: ./mesh new version customer.profiles.profiles (`{CONTRACT}:8`)
 - ❌ customer.profiles output profiles: the version is 1.0.0, the changes demand a major step: write 2.0.0 or higher (`{PRODUCT}:{line(clone.root / PRODUCT, "# equals the version")}`)
 
 **Consumers hit**
@@ -323,7 +323,42 @@ def test_impact_of_a_column_names_the_code_that_reads_it(clone: Clone) -> None:
     hits = {hit["product"]: hit["column"] for hit in clone.json("impact", "customer.profiles.email")["hits"]}
     assert hits["sales.orders"]["reading"] == "reads"
     assert hits["sales.orders"]["places"] == ["dbt_projects/sales_dbt/models/staging/int_orders.sql:6"]
-    assert hits["marketing.customer_segments"]["reading"] == "does not name it"
+    assert hits["sales.orders"]["paths"] == [
+        "customer.profiles.profiles.email -> int_orders.customer_email -> orders.customer_email -> sales.orders.orders.customer_email"
+    ]
+    assert hits["marketing.customer_segments"] == {"reading": "does not read", "places": [], "paths": [], "found_by": "lineage"}
+
+
+def test_impact_follows_a_column_through_models_to_every_port_behind(clone: Clone) -> None:
+    code, out, _ = clone.run("impact", "inventory.items.list_price_usd")
+    assert code == 0
+    assert "inventory.items.items.list_price_usd -> int_orders.amount_usd -> orders.amount_usd -> sales.orders.orders.amount_usd" in out
+    segments = out[out.index("marketing.customer_segments, ") :]
+    assert "reads through sales.orders" in segments
+    assert "-> customer_segments.revenue_usd [Python, as declared] -> marketing.customer_segments.customer_segments.revenue_usd" in segments
+
+
+def test_a_removed_column_that_a_consumer_still_selects_is_traced(clone: Clone) -> None:
+    """The new contract lacks it, the consumer's SQL names it: that is whom the gate is for."""
+    text = (clone.root / CONTRACT).read_text()
+    start = text.index("      - name: email\n")
+    (clone.root / CONTRACT).write_text(text[:start] + text[text.index("      - name: phone\n") :])
+    uses = {
+        hit["product"]: hit["column"]
+        for change in clone.json("diff", "HEAD")["changes"]
+        if change["ruling"] == "column-removed"
+        for hit in change["consumers"]
+    }
+    assert (uses["sales.orders"]["reading"], uses["sales.orders"]["found_by"]) == ("reads", "lineage")
+    assert uses["marketing.customer_segments"]["reading"] == "does not read"
+
+
+def test_another_commit_is_not_compiled_and_says_so(clone: Clone) -> None:
+    clone.replace(CONTRACT, ("      - name: country_code\n", "      - name: nation\n"))
+    clone.commit("renamed")
+    assert "profiles.country_code: reads (dbt_projects/marketing_dbt/models/customer_orders.sql:4, " in clone.run("diff", "HEAD~1")[1]
+    out = clone.run("diff", "HEAD~1..HEAD")[1]
+    assert ", by its name alone" in out
 
 
 @pytest.mark.parametrize(

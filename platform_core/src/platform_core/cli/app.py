@@ -9,7 +9,23 @@ import typer
 from rich.console import Console
 
 from platform_core import __version__
-from platform_core.cli import access_requests, clauses, connectors, data, develop, files, gate, ingest, lifecycle, lint, new, plan, ports
+from platform_core.cli import (
+    access_requests,
+    adopt,
+    clauses,
+    connectors,
+    data,
+    develop,
+    files,
+    gate,
+    ingest,
+    lifecycle,
+    lineage,
+    lint,
+    new,
+    plan,
+    ports,
+)
 from platform_core.errors import MeshError
 
 app = typer.Typer(
@@ -19,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (lifecycle, lint, clauses, plan, files, gate, new, ports, access_requests, data, ingest, connectors, develop):
+for module in (lifecycle, lint, clauses, plan, files, gate, lineage, new, adopt, ports, access_requests, data, ingest, connectors, develop):
     module.register(app)
 
 

@@ -14,8 +14,10 @@ from platform_core.errors import MeshError
 from platform_core.settings import Settings
 
 if TYPE_CHECKING:
-    from platform_core.contracts.compatibility import Report
+    from platform_core.contracts.compatibility import ColumnTraces, Report, State
 
+WORKING_TREE = "the working tree"
+_PATHS = 6
 _COLOURS = {"breaking": "red", "additive": "green", "cosmetic": "dim"}
 
 
@@ -41,7 +43,7 @@ def complete_target(incomplete: str) -> list[str]:
     from platform_core.contracts.compatibility import folder_state, targets
 
     try:
-        known = targets(folder_state(Settings.load().repo, "the working tree"))
+        known = targets(folder_state(Settings.load().repo, WORKING_TREE))
     except MeshError:
         return []
     depth = max(3, incomplete.count(".") + 1)
@@ -83,16 +85,19 @@ def diff(
     """
     from platform_core.contracts.compatibility import ComparisonError, as_document, compare, folder_state, markdown, states
 
+    traces = None
+
     try:
         if (revision is None) == (from_ is None) or (to is not None and from_ is None):
             raise ComparisonError("two states are needed", remedy="name a revision (./mesh diff origin/main), or --from DIR [--to DIR]")
         if sum((as_markdown, as_github, as_json)) > 1:
             raise ComparisonError("--json, --markdown and --github exclude each other", remedy="keep one of them")
         if from_ is not None:
-            old, new = folder_state(from_, str(from_)), folder_state(to or Settings.load().repo, str(to or "the working tree"))
+            old, new = folder_state(from_, str(from_)), folder_state(to or Settings.load().repo, str(to or WORKING_TREE))
         else:
             old, new = states(Settings.load().repo, str(revision))
-        report = compare(old, new)
+            traces = _traces(old) if new.name == WORKING_TREE else None  # the SQL of another commit is not compiled
+        report = compare(old, new, traces)
     except MeshError as error:
         err.print("[bold red]error:[/] ", end="")
         err.print(str(error), markup=False, soft_wrap=True)
@@ -107,6 +112,17 @@ def diff(
     else:
         _show(report)
     sys.exit(code)
+
+
+def _traces(old: State | None = None) -> ColumnTraces:
+    """Column lineage of the files as they lie here; consumers whose SQL still names a column of ``old`` are understood too."""
+    from platform_core.contracts import load_mesh
+    from platform_core.contracts.compatibility import port_columns
+    from platform_core.transformation.lineage import LineageUses, column_lineage
+
+    settings = Settings.load()
+    mesh = load_mesh(settings.repo)
+    return LineageUses(mesh, lambda: column_lineage(mesh, settings, port_columns(old) if old else None))
 
 
 def _show(report: Report) -> None:
@@ -164,6 +180,8 @@ def impact(
 ) -> None:
     """Name the products that a change of a port or column would hit, also through others, with their owners.
 
+    For a column, each is followed by the way the column takes to its ports, model by model.
+
     PORT is domain.product.port, or domain.product when it has one; behind it a column, a table, or table.column.
 
     Examples:
@@ -175,7 +193,7 @@ def impact(
     from platform_core.contracts.compatibility import column_use, folder_state, hit_document
     from platform_core.contracts.compatibility import impact as who
 
-    found = who(folder_state(Settings.load().repo, "the working tree"), target)
+    found = who(folder_state(Settings.load().repo, WORKING_TREE), target, _traces())
     if as_json:
         print_json({**found.__dict__, "owners": list(found.owners), "hits": [hit_document(hit) for hit in found.hits]})
         return
@@ -195,3 +213,7 @@ def impact(
             markup=False,
             soft_wrap=True,
         )
+        for path in hit.use.paths[:_PATHS] if hit.use else ():
+            out.print(f"    {path}", markup=False, soft_wrap=True, style="dim")
+        if hit.use and len(hit.use.paths) > _PATHS:
+            out.print(f"    and {len(hit.use.paths) - _PATHS} more (--json)", markup=False, style="dim")

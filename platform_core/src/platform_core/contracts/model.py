@@ -17,7 +17,6 @@ from platform_core.contracts.masking import Mask
 from platform_core.contracts.ownership import OwnerTerm
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.row_filter import RowFilter
-from platform_core.contracts.sensitivity import PERSONAL_CLASSES as PERSONAL_CLASSES
 from platform_core.contracts.sensitivity import is_personal
 from platform_core.contracts.source import Location
 

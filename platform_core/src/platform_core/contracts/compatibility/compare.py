@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from platform_core.contracts.compatibility.change import Change, Hit, Report, Sort
-from platform_core.contracts.compatibility.column_use import ColumnUses
+from platform_core.contracts.compatibility.column_use import ColumnTraces, ColumnUses
 from platform_core.contracts.compatibility.consumers import Consumers
 from platform_core.contracts.compatibility.difference import Difference
 from platform_core.contracts.compatibility.judge import judged
@@ -28,8 +28,14 @@ class _Side:
     unreadable: tuple[Unreadable, ...]
 
 
-def compare(old: State, new: State) -> Report:
-    """Every change from one state to another. Files that cannot be read are named; all others are still judged."""
+def compare(old: State, new: State, traces: ColumnTraces | None = None) -> Report:
+    """Every change from one state to another. Files that cannot be read are named; all others are still judged.
+
+    Args:
+        old: The state before.
+        new: The state after.
+        traces: Column lineage of the new state, where its SQL was compiled; without it, consumers are found by words.
+    """
     paths = [path for path in {**old.product_files, **new.product_files} if old.files.get(path) != new.files.get(path)]
     before, after = (_side(state, [path for path in paths if path in state.files]) for state in (old, new))
     unreadable = (*before.unreadable, *after.unreadable)
@@ -46,7 +52,7 @@ def compare(old: State, new: State) -> Report:
     checks = {check.subject: check for check in _versions(changes, pairs, new)}
     versions = (*checks.values(), *_outputs(new, checks))
     changes.sort(key=lambda change: (_RANK[change.ruling.verdict], change.subject, change.file, change.line, change.path))
-    return Report(old.name, new.name, tuple(_with_hits(changes, old, new)), versions, unreadable)
+    return Report(old.name, new.name, tuple(_with_hits(changes, old, new, traces)), versions, unreadable)
 
 
 def _side(state: State, paths: list[str]) -> _Side:
@@ -162,9 +168,9 @@ def _outputs(new: State, checks: Mapping[str, VersionCheck]) -> Iterator[Version
                 yield replace(check, subject=subject, after=str(version), taken=taken, file=path, line=line)
 
 
-def _with_hits(changes: list[Change], old: State, new: State) -> Iterator[Change]:
+def _with_hits(changes: list[Change], old: State, new: State, traces: ColumnTraces | None) -> Iterator[Change]:
     consumers = Consumers(new, old)
-    uses = ColumnUses(new)
+    uses = ColumnUses(new, traces)
     for change in changes:
         readers = [reader for contract in dict.fromkeys(change.contracts) for reader in consumers.of(contract)]
         column = None if change.ruling.name == "column-added" else change.column
@@ -173,7 +179,7 @@ def _with_hits(changes: list[Change], old: State, new: State) -> Iterator[Change
             hits=tuple(
                 Hit(
                     reader,
-                    uses.of(reader.domain, reader.contract.rpartition(".")[0], change.table, column) if column and change.table else None,
+                    uses.of(reader.product, reader.contract.rpartition(".")[0], change.table, column) if column and change.table else None,
                 )
                 for reader in readers
             ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from platform_core.contracts import naming
 from platform_core.contracts.clauses import physical_name
 from platform_core.contracts.compatibility.change import Hit
-from platform_core.contracts.compatibility.column_use import ColumnUses
-from platform_core.contracts.compatibility.consumers import Consumers
+from platform_core.contracts.compatibility.column_use import ColumnTraces, ColumnUses, Use
+from platform_core.contracts.compatibility.consumers import Consumer, Consumers
 from platform_core.contracts.compatibility.state import State
 from platform_core.contracts.problem import ContractError, did_you_mean
 from platform_core.contracts.source import Document
@@ -23,7 +24,8 @@ class Impact:
         column: Physical name of the column asked about, None for the table or port.
         team: The producer's team.
         owners: The producer's owners.
-        hits: Every product that is hit, nearest first; what it does with the column, for those that read the port themselves.
+        hits: Every product that is hit, nearest first, and what it does with the column: all of them where column lineage is known,
+            else those that read the port themselves.
     """
 
     contract: str
@@ -34,12 +36,13 @@ class Impact:
     hits: tuple[Hit, ...]
 
 
-def impact(state: State, target: str) -> Impact:
+def impact(state: State, target: str, traces: ColumnTraces | None = None) -> Impact:
     """Who would be hit.
 
     Args:
         state: The files of the mesh.
         target: ``domain.product.port``, ``domain.product`` when it has one port; ``.table``, ``.column`` or ``.table.column`` behind.
+        traces: Column lineage of the state, where its SQL was compiled; without it, consumers are found by words.
 
     Raises:
         ContractError: There is no such port, table or column.
@@ -48,11 +51,15 @@ def impact(state: State, target: str) -> Impact:
     contract, rest = _port(consumers, target)
     table, column = _part(state, contract, rest, target) if rest else (None, None)
     team, owners = consumers.owner(contract.rpartition(".")[0])
-    uses = ColumnUses(state)
-    hits = tuple(
-        Hit(reader, uses.of(reader.domain, contract.rpartition(".")[0], table, column) if table and column and not reader.via else None)
-        for reader in consumers.downstream(contract)
-    )
+    uses = ColumnUses(state, traces)
+
+    def use(reader: Consumer) -> Use | None:
+        if not table or not column:
+            return None
+        product = contract.rpartition(".")[0]
+        return uses.of(reader.product, product, table, column) if not reader.via else uses.reached(reader.product, product, table, column)
+
+    hits = tuple(Hit(reader, use(reader)) for reader in consumers.downstream(contract))
     return Impact(contract, table, column, team, owners, hits)
 
 
@@ -63,6 +70,15 @@ def targets(state: State) -> list[str]:
         for table, columns in _schema(document):
             name = f"{document.data.get('id')}.{table}"
             found += [name, *(f"{name}.{column}" for column in columns)]
+    return found
+
+
+def port_columns(state: State) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Schema and table of every port of a state to its columns, physical names throughout."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for document in state.readable(path for path in state.product_files if ".odcs." in path)[0].values():
+        product = str(document.data.get("id")).rpartition(".")[0]
+        found |= {(naming.port_schema(product), table): tuple(columns) for table, columns in _schema(document)}
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from platform_core.contracts.compatibility.change import Change, Hit, Report
+from platform_core.contracts.compatibility.column_use import Use
 from platform_core.contracts.compatibility.consumers import Consumer
 
 _MARKS = {"breaking": "🔴", "additive": "🟢", "cosmetic": "⚪"}
@@ -79,8 +80,13 @@ def hit_document(hit: Hit) -> dict[str, Any]:
         "file": consumer.file,
         "line": consumer.line,
         "via": list(consumer.via),
-        "column": {"reading": hit.use.reading, "places": list(hit.use.places)} if hit.use else None,
+        "column": _use(hit.use) if hit.use else None,
     }
+
+
+def _use(use: Use) -> dict[str, Any]:
+    found_by = "lineage" if use.traced else "words"
+    return {"reading": use.reading, "places": list(use.places), "paths": list(use.paths), "found_by": found_by}
 
 
 def shown(value: Any) -> str:
@@ -108,11 +114,16 @@ def _what(change: Change) -> str:
 
 
 def column_use(hit: Hit) -> str:
-    """What a consumer does with the column, in a few words."""
+    """What a consumer does with the column, in a few words; what only its name tells is marked."""
+    through = f"through {' -> '.join(hit.consumer.via)}" if hit.consumer.via else ""
     if hit.use is None:
-        return "the port as a whole" if not hit.consumer.via else f"through {' -> '.join(hit.consumer.via)}"
+        return through or "the port as a whole"
     places = f" ({', '.join(hit.use.places[:2])})" if hit.use.places else ""
-    return {"unknown": "columns not known"}.get(hit.use.reading, hit.use.reading) + places
+    words = "" if hit.use.traced or hit.use.reading == "unknown" else ", by its name alone"
+    told = {"unknown": "columns not known", "does not read": "does not read it", "filters by": "filters or joins by it"}.get(
+        hit.use.reading, hit.use.reading
+    )
+    return f"{told}{f' {through}' if through else ''}{places}{words}"
 
 
 def hit_consumers(report: Report) -> list[tuple[Consumer, list[tuple[Change, Hit]]]]:
@@ -120,7 +131,7 @@ def hit_consumers(report: Report) -> list[tuple[Consumer, list[tuple[Change, Hit
     found: dict[tuple[str, str], tuple[Consumer, list[tuple[Change, Hit]]]] = {}
     for change in report.changes:
         for hit in change.hits:
-            if change.ruling.verdict == "breaking" and not (hit.use and hit.use.reading == "does not name it"):
+            if change.ruling.verdict == "breaking" and not (hit.use and hit.use.reading in {"does not name it", "does not read"}):
                 key = (hit.consumer.product, hit.consumer.contract)
                 found.setdefault(key, (hit.consumer, []))[1].append((change, hit))
     return [found[key] for key in sorted(found)]

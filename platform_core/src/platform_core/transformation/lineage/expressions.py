@@ -136,7 +136,7 @@ class Expressions:
 
         table = name_of(node.args.get("table"))
         if isinstance(node.this, exp.Star):
-            return tuple(ref for source in self.scope.star(table) for ref in source.all)
+            return tuple(ref for item in self.scope.star(table) for ref in item.refs)
         return self.scope.column(table, name_of(node.this) or "")
 
     def _window(self, node: exp.Window, how: _How, text: str | None, traced: Traced) -> None:

@@ -103,7 +103,7 @@ class Lineage:
         return known.name if known and known.kind in {"model", "step"} else relation
 
 
-def column_lineage(mesh: Mesh, settings: Settings) -> Lineage:
+def column_lineage(mesh: Mesh, settings: Settings, former: Mapping[tuple[str, str], tuple[str, ...]] | None = None) -> Lineage:
     """The column lineage of every port of the mesh, through models and across domains, down to raw streams.
 
     What was traced before from the same files comes from ``<home>/lineage``; dbt is started only for projects whose files changed.
@@ -111,6 +111,7 @@ def column_lineage(mesh: Mesh, settings: Settings) -> Lineage:
     Args:
         mesh: The product files.
         settings: Where the dbt projects lie, and where results are kept.
+        former: Schema and table of ports to columns that they had: consumers whose SQL still names one of them are understood.
     """
     ports = {
         f"{naming.port_schema(contract.product_id)}.{table.physical_name}": (contract, table)
@@ -118,9 +119,13 @@ def column_lineage(mesh: Mesh, settings: Settings) -> Lineage:
         for table in contract.tables
     }
     known: Known = {_split(name): tuple(column.physical_name for column in table.columns) for name, (_, table) in ports.items()}
+    for relation, columns in (former or {}).items():
+        now = known.get(relation)
+        if now is not None:
+            known[relation] = tuple(dict.fromkeys((*now, *columns)))
     told: dict[str, dict[str, list[str]]] = {}
-    for (schema, table), columns in known.items():
-        told.setdefault(schema, {})[table] = list(columns or ())
+    for name, (_, table) in ports.items():
+        told.setdefault(_split(name)[0], {})[_split(name)[1]] = [column.physical_name for column in table.columns]
     projects = compiled(mesh.domains, settings, told)
     relations: dict[str, Relation] = {}
     problems: list[Problem] = []

@@ -23,7 +23,9 @@ Known = dict[tuple[str, str], tuple[str, ...] | None]
 
 _SNAPSHOT = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to", "dbt_is_deleted")
 _WRITES = ("insert", "update", "merge", "copy", "alter", "create", "delete", "truncate", "do", "call", "with", "drop")
+_KEPT = 2_000
 _RULE = "lineage-unknown"
+NOT_TRACED = "SQL that is not understood"
 
 
 class ModelLineage:
@@ -66,7 +68,9 @@ class ModelLineage:
         if self.traced:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             written = self._file.with_suffix(".new")
-            written.write_bytes(orjson.dumps({**self._used}))
+            kept = {key: value for key, value in self._remembered.items() if key not in self._used}
+            room = max(0, _KEPT - len(self._used))
+            written.write_bytes(orjson.dumps({**dict(list(kept.items())[-room:] if room else []), **self._used}))
             written.replace(self._file)
 
     def _seed(self, model: Mapping[str, Any]) -> list[Relation]:
@@ -132,7 +136,7 @@ class ModelLineage:
 
 def everything(target: Relation, read: list[str]) -> Relation:
     """A relation whose SQL says nothing: every column may come from every column that is read."""
-    edges = tuple(Edge(Ref(relation, ALL), "other", "not understood") for relation in read)
+    edges = tuple(Edge(Ref(relation, ALL), "other", NOT_TRACED) for relation in read)
     return replace(target, columns={}, rest=edges, rows=tuple(edge.source for edge in edges), understood=False)
 
 

@@ -168,17 +168,15 @@ def path_text(lineage: Lineage, path: tuple[tuple[Ref, Edge | None], ...]) -> st
     """A path in one line, each step with what it does to the value; steps inside of a model that only hand it on are left out."""
     parts: list[str] = []
     for ref, edge in path:
-        relation = lineage.relations.get(ref.relation)
-        passing = relation is not None and relation.kind == "step" and edge is not None and edge.kind == "plain"
-        if passing and not _ephemeral(lineage, ref):
+        if edge is not None and is_step_in_passing(lineage, ref, edge):
             continue
         told = f" [{edge.expression}]" if edge is not None and edge.kind != "plain" and edge.expression else ""
         parts.append(f"{shown(lineage, ref)}{told}")
     return " -> ".join(parts)
 
 
-def _ephemeral(lineage: Lineage, ref: Ref) -> bool:
-    """Whether a step is an ephemeral model, which has a file of its own."""
-    step = lineage.relations[ref.relation]
+def is_step_in_passing(lineage: Lineage, ref: Ref, edge: Edge) -> bool:
+    """Whether a column belongs to a step of a statement that only hands it on. An ephemeral model is none: it has a file of its own."""
+    step = lineage.relations.get(ref.relation)
     model = lineage.relations.get(ref.relation.partition("#")[0])
-    return model is not None and step.file != model.file
+    return step is not None and step.kind == "step" and edge.kind == "plain" and model is not None and step.file == model.file

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from platform_core.contracts import Column, Contract, Mesh, Problem, Table, did_you_mean, naming
 from platform_core.contracts.declassified import declared_sources
-from platform_core.transformation.lineage.graph import ALL, Edge, Ref, Relation
+from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
 
 _RULE = "lineage-source"
 UNDECLARED = "Python, nothing declared"
@@ -45,7 +45,9 @@ def python_asset(
             if problem is not None:
                 problems.append(problem)
         columns[column.physical_name] = tuple(Edge(ref, "other", "Python, as declared") for ref in refs if ref is not None)
-    rows = tuple(Ref(relation, ALL) for relation in readable)
+    named = dict.fromkeys(edge.source.relation for edges in columns.values() for edge in edges)
+    whole = any(edge.expression == UNDECLARED for edges in columns.values() for edge in edges)
+    rows = tuple(Ref(relation, ALL) for relation in readable) if whole else tuple(Ref(relation, ROWS) for relation in named)
     return Relation(candidate, table.model, "model", columns, rows=rows), tuple(problems)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from platform_core.transformation.lineage.errors import TracingError
 from platform_core.transformation.lineage.expressions import Expressions, group_size, name_of
 from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
-from platform_core.transformation.lineage.scope import Scope, Source
+from platform_core.transformation.lineage.scope import Item, Scope, Source, items_of
 
 Columns = Callable[[str, str], tuple[str, ...] | None]
 """Schema and table to the columns of a relation in order; None when they are not known."""
@@ -130,7 +130,7 @@ class _Tracer:
         """``base UNION ALL step``: the step reads the relation that it builds, so that one is there before its lineage is."""
         base = self._renamed(self.query(node.this, scope, alias), names)
         clauses = [clause for key in ("search", "cycle") if (clause := node.parent.args.get(key)) is not None]
-        if not base.closed or clauses:
+        if not base.complete or clauses:
             raise TracingError(f"the recursion of {alias!r} has columns that are not declared")
         itself = self._add(alias, columns=dict.fromkeys(base.columns, ()))
         scope.ctes[alias] = itself
@@ -147,7 +147,7 @@ class _Tracer:
             found: list[Edge] = []
             for branch in branches:
                 columns = list(branch.columns.values())
-                if not branch.closed or len(columns) != len(first):
+                if not branch.complete or len(columns) != len(first):
                     found += [Edge(ref) for ref in branch.all]
                 else:
                     found.append(Edge(Ref(branch.relation, columns[at])))
@@ -162,7 +162,7 @@ class _Tracer:
         if node.args.get("distinct") or not isinstance(node, exp.Union):
             rows += [*left.all, *right.all]
         valued = [left] if isinstance(node, exp.Except) else [left, right]
-        if left.closed:
+        if left.complete:
             return self._add(name, columns=self._by_position(valued), rows=tuple(rows))
         if all(not branch.columns for branch in valued) and not any(self.relations[branch.relation].rest for branch in valued):
             # Two stars over relations whose columns nobody declares: they match by position, so by name only if both are the same.
@@ -194,7 +194,7 @@ class _Tracer:
         if not any(node.args.get(key) for key in ("order", "limit", "offset")):
             return inner
         columns = {column: (Edge(Ref(inner.relation, of)),) for column, of in inner.columns.items()}
-        wide = () if inner.closed else (inner.relation,)
+        wide = () if inner.complete else (inner.relation,)
         return self._add(name, columns=columns, rows=(Ref(inner.relation, ROWS), *inner.all), wide=wide)
 
     def _select(self, node: Any, scope: Scope, name: str) -> Source:
@@ -225,12 +225,13 @@ class _Tracer:
             if column is None:  # Postgres names it by rules of its own: a later name that is not listed may mean it
                 rest |= traced.values
                 column = f"{_EXPRESSION}{len(columns) + 1}"
-            columns.setdefault(column, {}).update(traced.values)
-            beside.setdefault(column, {}).update(traced.beside)
+            column = _put(columns, column, traced.values)
+            beside[column] = traced.beside
             if isinstance(inner, exp.Explode | exp.Unnest | exp.ExplodingGenerateSeries) or not _scalar(inner):
                 rows |= dict.fromkeys((*(edge.source for edge in traced.values), *traced.beside))
         self._clauses(node, scope, expressions, columns, rows)
-        if node.args.get("distinct") is not None:
+        distinct = node.args.get("distinct")
+        if distinct is not None and distinct.args.get("on") is None:  # what it is ON decides otherwise, see _clauses
             rows |= dict.fromkeys((*(edge.source for edges in columns.values() for edge in edges), *(Ref(source, ALL) for source in wide)))
             rows |= dict.fromkeys(ref for refs in beside.values() for ref in refs)
         if not grouped or node.args.get("group") is not None or node.args.get("having") is not None or columns:
@@ -245,12 +246,12 @@ class _Tracer:
         )
 
     @staticmethod
-    def _star(sources: Iterable[Source], columns: dict[str, dict[Edge, None]], wide: dict[str, None]) -> None:
-        for source in sources:
-            for column, of in source.columns.items():
-                columns.setdefault(column, {})[Edge(Ref(source.relation, of))] = None
-            if not source.closed:
-                wide[source.relation] = None
+    def _star(items: Iterable[Item], columns: dict[str, dict[Edge, None]], wide: dict[str, None]) -> None:
+        for item in items:
+            if item.name is None:
+                wide |= dict.fromkeys(ref.relation for ref in item.refs)
+            else:
+                _put(columns, item.name, (Edge(ref) for ref in item.refs))
 
     def _clauses(
         self, node: Any, scope: Scope, expressions: Expressions, columns: Mapping[str, dict[Edge, None]], rows: dict[Ref, None]
@@ -277,48 +278,50 @@ class _Tracer:
                     elif at and any(not source.closed for source in scope.sources):
                         rows |= dict.fromkeys(ref for source in scope.sources for ref in source.all)
 
-    def _from(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> list[Source]:
-        """Adds one item of a FROM clause; those that it brings into scope."""
+    def _from(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> None:
+        """Adds one item of a FROM clause, with the joins that hang on it."""
         from sqlglot import exp
 
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table) and not node.alias:
-            found = self._from(node.this, scope, rows)  # brackets around a join: its tables keep their names
-        elif isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
-            found = [self._table(node, scope)]
-            scope.sources.append(found[0])
-        elif isinstance(node, exp.Subquery | exp.Values | exp.Select | exp.SetOperation):
-            found = [self._derived(node, scope)]
-            scope.sources.append(found[0])
-        elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
-            found = [self._derived(node.this, scope, node.args.get("alias"), lateral=True)]
-            scope.sources.append(found[0])
-        elif isinstance(node, exp.Table | exp.Lateral | exp.UDTF):
-            found = [self._function(node, scope)]
-            scope.sources.append(found[0])
+            self._from(node.this, scope, rows)  # brackets around a join: its tables keep their names
         else:
-            raise TracingError(f"FROM {type(node).__name__} is not understood")
+            if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+                source = self._table(node, scope)
+            elif isinstance(node, exp.Subquery | exp.Values | exp.Select | exp.SetOperation):
+                source = self._derived(node, scope)
+            elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
+                source = self._derived(node.this, scope, node.args.get("alias"), lateral=True)
+            elif isinstance(node, exp.Table | exp.Lateral | exp.UDTF):
+                source = self._function(node, scope)
+            else:
+                raise TracingError(f"FROM {type(node).__name__} is not understood")
+            scope.sources.append(source)
+            scope.items += items_of(source)
         for join in (*(node.args.get("laterals") or ()), *(node.args.get("joins") or ())):
-            found += self._join(join, scope, rows)
-        return found
+            self._join(join, scope, rows)
 
-    def _join(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> list[Source]:
+    def _join(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> None:
         from sqlglot import exp
 
-        before = list(scope.sources)
         if not isinstance(node, exp.Join):
-            return self._from(node, scope, rows)
-        found = self._from(node.this, scope, rows)
-        expressions = Expressions(scope, self._nested)
+            self._from(node, scope, rows)
+            return
+        left = len(scope.sources), len(scope.items)
+        self._from(node.this, scope, rows)
+        before, after = scope.sources[: left[0]], scope.sources[left[0] :]
         if node.args.get("on") is not None:
-            rows |= dict.fromkeys(expressions.refs(node.args["on"]))
+            rows |= dict.fromkeys(Expressions(scope, self._nested).refs(node.args["on"]))
         names = [name_of(item if isinstance(item, exp.Identifier) else item.this) or "" for item in node.args.get("using") or ()]
         if node.args.get("method") == "NATURAL":
-            if not all(source.closed for source in (*before, *found)):
-                rows |= dict.fromkeys(ref for source in (*before, *found) for ref in source.all)
-            names = [column for source in found for column in source.columns if any(column in other.columns for other in before)]
-        for name in names:
-            rows |= dict.fromkeys(ref for source in (*before, *found) if (ref := source.find(name)))
-        return found
+            if not all(source.complete for source in (*before, *after)):
+                rows |= dict.fromkeys(ref for source in (*before, *after) for ref in source.all)
+            right = {item.name for item in scope.items[left[1] :]}
+            names = [item.name for item in scope.items[: left[1]] if item.name is not None and item.name in right]
+        if names:
+            keys = {name: tuple(ref for source in (*before, *after) if (ref := source.find(name))) for name in names}
+            rows |= dict.fromkeys(ref for refs in keys.values() for ref in refs)
+            merged = [Item(name, refs) for name, refs in keys.items()]
+            scope.items[:] = [*merged, *(item for item in scope.items if item.name not in keys)]
 
     def _table(self, node: Any, scope: Scope) -> Source:
         schema, name = name_of(node.args.get("db")), name_of(node.this) or ""
@@ -330,7 +333,7 @@ class _Tracer:
         else:
             columns = self.known(schema or "public", name)
             relation = f"{schema or 'public'}.{name}"
-            source = Source(shown, relation, {column: column for column in columns or ()}, columns is not None)
+            source = Source(shown, relation, {column: column for column in columns or ()}, columns is not None, columns is not None)
         return self._renamed(source, [name_of(item) or "" for item in alias.columns] if alias else [])
 
     def _derived(self, node: Any, scope: Scope, alias: Any = None, *, lateral: bool = False) -> Source:
@@ -350,7 +353,7 @@ class _Tracer:
         self._from(node.this, inner, rows)
         columns: dict[str, dict[Edge, None]] = {}
         wide: dict[str, None] = {}
-        self._star(inner.sources, columns, wide)
+        self._star(inner.items, columns, wide)
         rows |= dict.fromkeys(Ref(source.relation, ROWS) for source in inner.sources)
         return self._add(name, columns={key: tuple(edges) for key, edges in columns.items()}, rows=tuple(rows), wide=tuple(wide))
 
@@ -387,17 +390,25 @@ class _Tracer:
         """The relation under the column names of its alias."""
         if not names:
             return source
-        if not source.closed or len(names) > len(source.columns):
+        if not source.complete or len(names) > len(source.columns):
             edges = tuple(Edge(ref, "other") for ref in source.all)
             step = self._add(source.alias or "(alias)", columns=dict.fromkeys(names, edges), rows=(Ref(source.relation, ROWS),), rest=edges)
             return replace(step, alias=source.alias)
         columns = dict(zip(names, source.columns.values(), strict=False))
         columns.update(list(source.columns.items())[len(names) :])
-        return replace(source, columns=columns)
+        return replace(source, columns=columns, closed=source.closed or len(names) == len(source.columns))
 
 
 def _source(step: Relation, alias: str) -> Source:
-    return Source(alias, step.id, {column: column for column in step.columns}, step.closed)
+    complete = not step.wide and (not step.rest or any(column.startswith(_EXPRESSION) for column in step.columns))
+    return Source(alias, step.id, {column: column for column in step.columns}, step.closed, complete)
+
+
+def _put(columns: dict[str, dict[Edge, None]], name: str, edges: Iterable[Edge]) -> str:
+    """Adds a column; of two with one name, which only their position tells apart, the second gets a name that nobody can write."""
+    key = name if name not in columns else f"{_EXPRESSION}{len(columns) + 1}"
+    columns[key] = dict.fromkeys(edges)
+    return key
 
 
 def _output_name(item: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from platform_core.transformation.lineage.errors import TracingError
 from platform_core.transformation.lineage.graph import ALL, Ref
@@ -25,13 +26,15 @@ class Source:
         alias: The name columns are qualified with, None when it has none.
         relation: Id of the relation.
         columns: Its columns in order, as far as they are known; each with the column of the relation that it stands for.
-        closed: Whether it has no others.
+        closed: Whether no other name means one of its columns.
+        complete: Whether all its columns are listed, so that they can be told by their position.
     """
 
     alias: str | None
     relation: str
     columns: Mapping[str, str]
     closed: bool
+    complete: bool
 
     def find(self, column: str) -> Ref | None:
         """The column of that name, if it has or may have one."""
@@ -43,7 +46,20 @@ class Source:
     def all(self) -> tuple[Ref, ...]:
         """Every column."""
         listed = tuple(Ref(self.relation, column) for column in self.columns.values())
-        return listed if self.closed else (Ref(self.relation, ALL),)
+        return listed if self.complete else (Ref(self.relation, ALL),)
+
+
+class Item(NamedTuple):
+    """One column that ``*`` spreads: its name with what it stands for, or an open relation with columns that nobody lists."""
+
+    name: str | None
+    refs: tuple[Ref, ...]
+
+
+def items_of(source: Source) -> list[Item]:
+    """What ``*`` spreads of a relation."""
+    listed = [Item(column, (Ref(source.relation, of),)) for column, of in source.columns.items()]
+    return listed if source.complete else [*listed, Item(None, (Ref(source.relation, ALL),))]
 
 
 @dataclass
@@ -52,6 +68,7 @@ class Scope:
 
     outer: Scope | None = None
     sources: list[Source] = field(default_factory=list[Source])
+    items: list[Item] = field(default_factory=list[Item])
     ctes: dict[str, Source] = field(default_factory=dict[str, Source])
 
     def cte(self, name: str) -> Source | None:
@@ -71,18 +88,18 @@ class Scope:
             raise TracingError(f"no relation that is read has the column {f'{table}.{name}' if table else name!r}")
         return found
 
-    def star(self, table: str | None) -> Sequence[Source]:
-        """The relations that ``*`` or ``table.*`` spreads.
+    def star(self, table: str | None) -> Sequence[Item]:
+        """The columns that ``*`` or ``table.*`` spreads, in order.
 
         Raises:
-            TracingError: There is none of that name.
+            TracingError: There is no relation of that name.
         """
         if table is None:
-            return self.sources
+            return self.items
         found = self._named(table)
         if found is None:
             raise TracingError(f"no relation that is read is called {table!r}")
-        return [found]
+        return items_of(found)
 
     def _named(self, alias: str) -> Source | None:
         own = next((source for source in self.sources if source.alias == alias), None)
