@@ -43,11 +43,7 @@ class Reason:
 
 def reasons(mesh: Mesh, contract: Contract, principal: str, now: datetime) -> tuple[Reason, ...]:
     """The grounds of a principal at a moment, none when the files give it nothing."""
-    found = [
-        request_reason(request)
-        for request in mesh.access
-        if (request.contract_id, request.principal) == (contract.id, principal) and request.in_force(now)
-    ]
+    found = [request_reason(request) for request in mesh.requests(contract.id, principal) if request.in_force(now)]
     kind, _, name = principal.partition(":")
     for product, port in mesh.consumers(contract.id) if kind == "domain" else ():
         if product.domain != name or name == contract.domain:

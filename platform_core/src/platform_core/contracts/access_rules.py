@@ -10,6 +10,7 @@ from typing import Literal
 
 from platform_core.contracts import naming
 from platform_core.contracts.access_request import AccessRequest
+from platform_core.contracts.access_rewritten import rewritten
 from platform_core.contracts.model import Contract, DataProduct, InputPort, Mesh
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.role_clauses import role_for
@@ -47,15 +48,16 @@ def ground(mesh: Mesh, contract: Contract, domain: str, now: datetime, *, clear:
     if role is not None:
         return Ground("role", role.location or Location(contract.path, 1))
     principal = naming.domain_principal(domain)
-    for request in mesh.access:
-        fits = request.contract_id == contract.id and request.principal == principal
-        if fits and request.approved and request.in_force(now) and (request.personal_data or not clear):
+    for request in mesh.requests(contract.id, principal):
+        if request.approved and request.in_force(now) and (request.personal_data or not clear):
             return Ground("request", request.approved.location, request)
     return None
 
 
 def access_problems(repo: Path, mesh: Mesh, now: datetime) -> tuple[Problem, ...]:
-    """Input ports that nothing allows, decisions from the future, a stale schema; what is wrong with the files alone is in ``mesh.problems``.
+    """Input ports that nothing allows, histories that were rewritten, decisions from the future, a stale schema.
+
+    What is wrong with a file by itself is in ``mesh.problems``.
 
     Args:
         repo: Root of the monorepo.
@@ -64,7 +66,7 @@ def access_problems(repo: Path, mesh: Mesh, now: datetime) -> tuple[Problem, ...
     """
     from platform_core.contracts.access_schema import schema_problems  # a program of its own too, so nothing imports it before
 
-    return (*schema_problems(repo / "domains"), *_problems(mesh, now))
+    return (*schema_problems(repo / "domains"), *rewritten(repo), *_problems(mesh, now))
 
 
 def _problems(mesh: Mesh, now: datetime) -> Iterator[Problem]:
@@ -103,7 +105,7 @@ def _input(mesh: Mesh, product: DataProduct, port: InputPort, contract: Contract
 
 def _history(mesh: Mesh, contract: Contract, principal: str, now: datetime) -> str:
     """What became of the latest request, as the end of a sentence."""
-    requests = [request for request in mesh.access if (request.contract_id, request.principal) == (contract.id, principal)]
+    requests = mesh.requests(contract.id, principal)
     if not requests:
         return ""
     latest = requests[-1]

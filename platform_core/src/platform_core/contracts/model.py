@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -283,8 +284,26 @@ class Mesh:
         """The domain's products, by id."""
         return tuple(product for _, product in sorted(self.products.items()) if product.domain == domain)
 
+    def requests(self, contract_id: str, principal: str) -> tuple[AccessRequest, ...]:
+        """The requests of a principal to read a port, oldest first."""
+        return self._requests.get((contract_id, principal), ())
+
+    @cached_property
+    def _requests(self) -> Mapping[tuple[str, str], tuple[AccessRequest, ...]]:
+        found: dict[tuple[str, str], tuple[AccessRequest, ...]] = {}
+        for request in self.access:
+            key = (request.contract_id, request.principal)
+            found[key] = (*found.get(key, ()), request)
+        return found
+
     def consumers(self, contract_id: str) -> tuple[tuple[DataProduct, InputPort], ...]:
         """The products that declare the contract as input, with the port that does."""
-        return tuple(
-            (product, port) for _, product in sorted(self.products.items()) for port in product.inputs if port.contract_id == contract_id
-        )
+        return self._consumers.get(contract_id, ())
+
+    @cached_property
+    def _consumers(self) -> Mapping[str | None, tuple[tuple[DataProduct, InputPort], ...]]:
+        found: dict[str | None, tuple[tuple[DataProduct, InputPort], ...]] = {}
+        for _, product in sorted(self.products.items()):
+            for port in product.inputs:
+                found[port.contract_id] = (*found.get(port.contract_id, ()), (product, port))
+        return found
