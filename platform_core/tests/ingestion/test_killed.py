@@ -14,6 +14,7 @@ import pytest
 from scripted_source import gone, record, state, status, stream
 
 from platform_core.ingestion import connector, loader, run_replay, scratch
+from platform_core.ingestion.copying import RowCopy
 from platform_core.ingestion.writer import StreamWriter
 from platform_core.lake import raw_copy
 from platform_core.lake.raw_copy import RawCopy
@@ -27,7 +28,7 @@ MOMENTS = {
     "inside a transaction, state written": (loader, "write_state", "after", 6),
     "just before a commit": (loader, "note_progress", "after", 4),
     "just after a commit": (loader.Loader, "commit", "after", 3),
-    "while spilling": (StreamWriter, "_copy", "after", 2),
+    "while spilling": (RowCopy, "copy", "after", 2),
     "before the last commit": (RawCopy, "finish", "after", 1),
     "after the last commit": (loader.Loader, "finish", "after", 1),
 }

@@ -75,13 +75,11 @@ def _record(settings: Settings, own: Path, users: int) -> None:
         ConnectorRun(command, "read", config=config, catalog=catalog) as run,
         (own / "messages.jsonl").open("wb") as file,
     ):
-        for lines in run.blocks():
-            for line in lines:
+        for block in run.blocks():
+            for line in block.split(b"\n"):
                 if line.startswith(b'{"type":"RECORD"'):
                     for name, mark in marks.items():
                         rows[name] += mark in line[:200]
-            block = b"\n".join(lines) + b"\n"
-            file.write(block)
-            size += len(block)
+            size += file.write(block + b"\n")
         run.exit_code()
     (own / "recording.json").write_text(json.dumps({"rows": rows, "bytes": size}))

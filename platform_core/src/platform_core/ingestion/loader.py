@@ -23,6 +23,8 @@ import psycopg
 
 from platform_core.contracts import naming
 from platform_core.ingestion.background import Background
+from platform_core.ingestion.batch import BatchEncoder
+from platform_core.ingestion.block import Block, Other, Records, collector_paused
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.errors import ProtocolError
 from platform_core.ingestion.evolution import write_shape
@@ -33,7 +35,6 @@ from platform_core.ingestion.protocol import (
     StreamKey,
     StreamStatus,
     TraceError,
-    decode,
     interpret,
 )
 from platform_core.ingestion.rows import RowEncoder
@@ -52,7 +53,7 @@ from platform_core.ingestion.state import (
 from platform_core.ingestion.tables import plan_table, read_table
 from platform_core.ingestion.writer import StreamWriter
 
-BUFFER_BYTES = 3_000_000  # rows in memory, over all streams; as much again while it is copied
+BUFFER_BYTES = 8_000_000  # rows in memory, over all streams; as much again while it is copied
 COMMIT_BYTES = 400_000_000  # sealed rows in staging tables: fewer, larger merges cost the server less
 COMMIT_SECONDS = 15.0  # how much of a slow source's work a kill may cost
 
@@ -105,17 +106,20 @@ class Loader:
         schema = naming.raw_schema(domain)
         for number, task in enumerate(tasks):
             plan = plan_table(read_table(session, schema, task.table), task.columns, f"{schema}.{task.table}")
-            encoder = RowEncoder(
+            rows = RowEncoder(
                 plan.columns,
                 sync_id=sync_id,
                 generation=self.generations[task.key],
                 id_prefix=f"{id_prefix}-{0x8000 + number:04x}-",
                 narrow=frozenset(range(len(plan.columns))) if task.fixed else plan.narrow,
             )
-            self.writers[task.key] = StreamWriter(session, domain, task, plan=plan, encoder=encoder, number=number)
+            self.writers[task.key] = StreamWriter(session, domain, task, plan=plan, encoder=BatchEncoder(rows), number=number)
 
-    def feed(self, lines: Iterable[bytes]) -> tuple[list[Message], list[bytes]]:
-        """Takes lines of the connector, in order.
+    def feed(self, block: bytes) -> tuple[list[Message], bytes]:
+        """Takes whole lines of the connector, in order.
+
+        Args:
+            block: The lines, separated by newlines.
 
         Returns:
             The messages that are not records (with noise as DEBUG logs left out), and the lines that belong into the raw copy.
@@ -123,53 +127,47 @@ class Loader:
         Raises:
             ProtocolError: The source's own counts say that rows were lost, or a record has no data.
         """
+        with collector_paused():
+            return self._feed(block)
+
+    def _feed(self, block: bytes) -> tuple[list[Message], bytes]:
+        read = Block(block)
         others: list[Message] = []
-        kept: list[bytes] = []
-        keep = kept.append
-        writers = self.writers
-        buffered = 0
-        for line in lines:
-            if not line:
+        dropped: set[int] = set()
+        for part in read.parts():
+            if isinstance(part, Records):
+                dropped.update(self._take_records(part, read))
                 continue
-            message, exact = decode(line)
-            if message is None:
-                _log.debug("connector wrote %d bytes that are no message", len(line))
-                continue
-            if message["type"] != "RECORD":
-                other = interpret(message)
-                if isinstance(other, State):
-                    keep(line)
-                    self._take_state(other)
-                elif isinstance(other, StreamStatus):
-                    self._take_status(other)
-                elif isinstance(other, TraceError):
-                    self._take_error(other)
-                others.append(other)
-                continue
-            record: Any = message.get("record")
-            try:
-                data, name = record["data"], record["stream"]
-                writer = writers.get((record.get("namespace") or None, name))
-            except (TypeError, KeyError) as error:
-                raise ProtocolError("the connector sent a RECORD without stream or data", remedy="report it to its maintainers") from error
-            if writer is None:
-                self._ignore(name)
-                continue
-            if type(data) is not dict:
-                raise ProtocolError(f"a record of {name!r} is no object", remedy="report it to the connector's maintainers")
-            keep(line)
-            meta = record.get("meta")
-            changes = meta.get("changes") or () if type(meta) is dict else ()
-            encoded = writer.encoder.encode(data, record.get("emitted_at"), exact=exact, changes=changes)
-            size = len(encoded)
-            writer.lines.append(encoded)
-            writer.buffered_bytes += size
-            writer.received_bytes += len(line)
-            buffered += size
-            if writer.watched is not None:
-                writer.watch(data.get(writer.watched))
-        self._buffered += buffered
-        return others, kept
+            message = self._take(part, read)
+            if message is not None:
+                others.append(message)
+            if not isinstance(message, State):
+                dropped.add(part.line)
+        return others, read.without(dropped)
+
+    def _take_records(self, part: Records, read: Block) -> Sequence[int]:
+        """Takes records of one stream; gives the lines of those that nobody asked for."""
+        writer = self.writers.get(part.key)
+        if writer is None:
+            self._ignore(part.key[1])
+            return part.lines
+        self._buffered += writer.add(part)
+        writer.received_bytes += sum(len(read.lines[line]) for line in part.lines)
+        return ()
+
+    def _take(self, part: Other, read: Block) -> Message | None:
+        if part.message is None:
+            if read.lines[part.line]:
+                _log.debug("connector wrote %d bytes that are no message", len(read.lines[part.line]))
+            return None
+        message = interpret(part.message)
+        if isinstance(message, State):
+            self._take_state(message)
+        elif isinstance(message, StreamStatus):
+            self._take_status(message)
+        elif isinstance(message, TraceError):
+            self._take_error(message)
+        return message
 
     def _ignore(self, name: str) -> None:
         if name not in self._ignored:
@@ -255,14 +253,17 @@ class Loader:
             self._recount()
             self._background.start(lambda: _run_all(moves))
 
-    def commit(self) -> None:
+    def commit(self, secured: Callable[[], None]) -> None:
         """Publishes the sealed rows of all checkpointed streams with their states, while more is fed.
 
         Whatever else uses the session waits for it, and raises what it raised.
+
+        Args:
+            secured: Returns when the raw copy of the rows would survive a kill; then the commit begins.
         """
         self._background.wait()
         action = self._prepared([writer for writer in self.writers.values() if writer.sealed > writer.published and _intermediate(writer)])
-        self._background.start(action)
+        self._background.start(lambda: _run_all((secured, action)))
 
     def wait(self) -> None:
         """Returns when no commit runs, for who uses the session himself.

@@ -23,7 +23,7 @@ StreamKey = tuple[str | None, str]
 # A double keeps 15 significant digits. A longer run of digits and dots may be a number that only an exact parser keeps, so the
 # line goes through the slow one. One translate and one search cost a tenth of a microsecond a record.
 _DIGITS = bytes(0x30 if chr(code) in "0123456789." else code for code in range(256))
-_LONG_NUMBER = b"0" * 16
+LONG_NUMBER = b"0" * 16
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,11 @@ class Unknown:
 Message = State | StreamStatus | TraceError | Log | Control | Reply | Unknown
 
 
+def digits_of(text: bytes) -> bytes:
+    """``text`` with every digit and dot made ``0``: it contains `LONG_NUMBER` where a number may be too long for a double."""
+    return text.translate(_DIGITS)
+
+
 def decode(line: bytes) -> tuple[Json | None, bool]:
     """Parses one line.
 
@@ -97,7 +102,7 @@ def decode(line: bytes) -> tuple[Json | None, bool]:
         The message, or None for noise (anything that is not a JSON object with a ``type``), and whether the exact parser
         was used: then numbers may be ``Decimal``, texts may hold lone surrogates, and integers may be of any size.
     """
-    exact = _LONG_NUMBER in line.translate(_DIGITS)
+    exact = LONG_NUMBER in digits_of(line)
     if not exact:
         try:
             message = orjson.loads(line)

@@ -13,7 +13,7 @@ see the former tables until the end, and a replay that is killed leaves them as 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,11 @@ from psycopg import sql
 
 from platform_core.contracts import naming
 from platform_core.ingestion import loader
+from platform_core.ingestion.batch import BatchEncoder
+from platform_core.ingestion.block import Block, Records, collector_paused
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.errors import ReplayError
-from platform_core.ingestion.protocol import StreamKey, decode
+from platform_core.ingestion.protocol import StreamKey
 from platform_core.ingestion.raw_manifest import ReplayStream, SyncManifest, read_manifest
 from platform_core.ingestion.recovery import settle_dead_syncs
 from platform_core.ingestion.replay_plan import ReplayPlan, plan_replay
@@ -209,7 +211,7 @@ class _Replay:
                 self._connection.domain,
                 self._connection.name,
                 stream=key[1],
-                generation=writer.encoder.generation,
+                generation=writer.encoder.rows.generation,
                 sync_id=manifest.sync_id,
             )
             self.rows[key[1]] = self.rows.get(key[1], 0) + writer.received
@@ -218,7 +220,7 @@ class _Replay:
     def _writer(self, manifest: SyncManifest, stream: ReplayStream) -> ReplayWriter:
         table = stream.task.table
         plan = plan_table(read_table(self._session, self._schema, table), stream.task.columns, f"{self._schema}.{table}")
-        encoder = RowEncoder(
+        rows = RowEncoder(
             plan.columns,
             sync_id=manifest.sync_id,
             generation=stream.generation,
@@ -226,17 +228,13 @@ class _Replay:
             narrow=frozenset(range(len(plan.columns))) if stream.task.fixed else plan.narrow,
         )
         self._stagings += 1
-        return ReplayWriter(self._session, self._connection.domain, stream.task, plan=plan, encoder=encoder, number=self._stagings)
+        return ReplayWriter(
+            self._session, self._connection.domain, stream.task, plan=plan, encoder=BatchEncoder(rows), number=self._stagings
+        )
 
     def _feed(self, lines: Sequence[bytes], writers: dict[StreamKey, ReplayWriter], wanted: dict[StreamKey, int]) -> None:
-        for data, emitted_at, changes, exact, key, size in _records(lines):
-            writer = writers.get(key)
-            if writer is None or writer.received >= wanted[key]:
-                continue
-            encoded = writer.encoder.encode(data, emitted_at, exact=exact, changes=changes)
-            writer.lines.append(encoded)
-            writer.buffered_bytes += len(encoded)
-            writer.received_bytes += size
+        with collector_paused():
+            _take(lines, writers, wanted)
         if sum(writer.buffered_bytes for writer in writers.values()) > loader.BUFFER_BYTES:
             for writer in writers.values():
                 if writer.buffered_bytes:
@@ -253,12 +251,8 @@ class _Replay:
         self._on_progress(ReplayProgress(manifest.sync_id, number, len(self._plan.syncs), rows, now - self._began))
 
 
-def _records(lines: Sequence[bytes]) -> Iterator[tuple[dict[str, Any], Any, Sequence[dict[str, Any]], bool, StreamKey, int]]:
-    for line in lines:
-        message, exact = decode(line)
-        if message is None or message["type"] != "RECORD":
-            continue
-        record = message["record"]
-        meta = record.get("meta")
-        changes = meta.get("changes") or () if type(meta) is dict else ()
-        yield record["data"], record.get("emitted_at"), changes, exact, (record.get("namespace") or None, record["stream"]), len(line)
+def _take(lines: Sequence[bytes], writers: dict[StreamKey, ReplayWriter], wanted: dict[StreamKey, int]) -> None:
+    for part in Block(b"\n".join(lines)).parts():
+        writer = writers.get(part.key) if isinstance(part, Records) else None
+        if isinstance(part, Records) and writer is not None and writer.received < wanted[part.key]:
+            writer.add(part.first(wanted[part.key] - writer.received))

@@ -21,7 +21,7 @@ class ReplayWriter(StreamWriter):
         """
         if later is not None and not self._plan.create:
             ids = sql.SQL('WHERE "_airbyte_raw_id" BETWEEN {}::uuid AND {}::uuid').format(
-                sql.Literal(self.encoder.raw_id(0)), sql.Literal(self.encoder.raw_id(2**48 - 1))
+                sql.Literal(self.encoder.rows.raw_id(0)), sql.Literal(self.encoder.rows.raw_id(2**48 - 1))
             )
             where = sql.SQL("") if self.task.replace else ids
             self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._target, where))

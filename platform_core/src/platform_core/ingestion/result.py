@@ -96,5 +96,5 @@ def stream_result(writer: StreamWriter) -> StreamResult:
         ignored_changes=tuple(map(str, task.changes)) if task.fixed else (),
         removed=writer.removed,
         undeclared=tuple(sorted(writer.encoder.undeclared - left_out)),
-        generation=writer.encoder.generation,
+        generation=writer.encoder.rows.generation,
     )

@@ -1,19 +1,15 @@
-"""Records into lines of Postgres' text COPY format, fast where every value has the type its column expects.
+"""One record into a line of Postgres' text COPY format, value by value: the careful way, for records that ``batch`` leaves.
 
-The types of a record's values (its signature) select a prepared template; one C-level ``%`` then writes the whole line. What a
-signature cannot promise (text that needs escapes, a date that is none) is seen on the finished line or by a cheap test, and
-that record goes the careful way, value by value. Columns and formats: ``types``; escapes: the documentation of COPY.
+Columns and formats: ``types``; escapes: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format".
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
-
-import orjson
 
 from platform_core.ingestion.protocol import Json, dump_json
 from platform_core.ingestion.types import WHOLE_RECORD, Column, Kind
@@ -22,21 +18,6 @@ from platform_core.ingestion.values import NULLED, clean_json, is_overflow, to_t
 NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
-_ANY = 1 << 60
-_MAX_PLANS = 4096  # sparse wide records have endless signatures; the rest goes the careful way
-
-_read_instant = datetime.fromisoformat
-
-# What a type may be written as, unseen.
-_AS_IS: dict[Kind, tuple[type, ...]] = {
-    Kind.TEXT: (str,),
-    Kind.BIGINT: (int,),
-    Kind.NUMERIC: (int, float),
-    Kind.BOOLEAN: (bool,),
-    Kind.DATE: (),
-    Kind.TIMESTAMPTZ: (),
-    Kind.JSONB: (),
-}
 
 
 def unescape(cell: str) -> str:
@@ -44,24 +25,17 @@ def unescape(cell: str) -> str:
     return re.sub(r"\\(.)", lambda match: _UNESCAPES.get(match[1], match[1]), cell, flags=re.DOTALL) if "\\" in cell else cell
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    template: str
-    present: int  # values that are not NULL; a record with more keys has explicit nulls, or fields that nobody declared
-    tabs: int
-    backslashes: int
-    instants: tuple[int, ...]
-    dates: tuple[int, ...]
-    documents: tuple[int, ...]
-
-
 class RowEncoder:
-    """Encodes the records of one stream.
+    """Encodes records of one stream.
 
     Attributes:
+        columns: The stream's columns.
+        sync_id: Kept in ``_airbyte_meta``.
+        generation: ``_airbyte_generation_id``.
+        clean_meta: ``_airbyte_meta`` of a row that nothing happened to.
+        whole: The stream declares no fields; its one column holds the record.
         overflowed: Indexes of bigint columns that met an integer beyond 64 bits. The line holds the number; the caller makes
             the column numeric before it copies the line.
-        undeclared: Fields that records had and the schema has not; they are in the raw copy only.
     """
 
     def __init__(
@@ -84,127 +58,58 @@ class RowEncoder:
             narrow: Indexes of bigint columns that cannot become numeric (a view uses them).
         """
         self.columns = tuple(columns)
+        self.sync_id = sync_id
+        self.generation = generation
+        self.whole = len(columns) == 1 and columns[0].field == WHOLE_RECORD and columns[0].kind is Kind.JSONB
         self.overflowed: set[int] = set()
-        self.undeclared: set[str] = set()
-        self.sequence = 0
-        self._whole = len(columns) == 1 and columns[0].field == WHOLE_RECORD and columns[0].kind is Kind.JSONB
-        self._fields = tuple(column.field for column in columns)
-        self._known = frozenset(self._fields)
+        self.clean_meta = dump_json({"sync_id": sync_id, "changes": []})
         self._narrow = narrow
         self._id_prefix = id_prefix
-        self._sync_id = sync_id
-        self.generation = generation
-        self._plans: dict[tuple[type, ...], _Plan | None] = {}
-        self._clean_meta = orjson.dumps({"sync_id": sync_id, "changes": []}).decode()
-        self._extracted = (-1, "")
 
     def raw_id(self, sequence: int) -> str:
         """``_airbyte_raw_id`` of a row of this sync."""
         return f"{self._id_prefix}{sequence:012x}"
 
-    def encode(self, data: Json, emitted_at: Any, *, exact: bool = False, changes: Sequence[Json] = ()) -> str:
+    def raw_ids(self, first: int, count: int) -> list[str]:
+        """The ids of consecutive rows."""
+        head = f"{self._id_prefix}%012x".__mod__
+        return list(map(head, range(first, first + count)))
+
+    def encode(self, data: Json, emitted_at: Any, *, sequence: int, changes: Sequence[Json] = ()) -> str:
         """One record as a COPY line without its end.
 
         Args:
             data: The record.
-            emitted_at: Milliseconds since 1970.
-            exact: The message came from the exact parser, so plain types promise nothing.
+            emitted_at: Milliseconds since 1970; now where it is none.
+            sequence: Its number in the stream, from 1.
             changes: What the source itself changed (``record.meta.changes``), kept.
         """
-        values: tuple[Any, ...] = (data,) if self._whole else tuple(map(data.get, self._fields))
-        self.sequence = sequence = self.sequence + 1
-        signature = tuple(map(type, values))
-        try:
-            plan = self._plans[signature]
-        except KeyError:
-            plan = self._prepare(signature)
-        if plan is None:
-            return self._careful(values, sequence, emitted_at, changes, data)
-        if exact or changes or len(data) > plan.present:
-            return self._careful(values, sequence, emitted_at, changes, data)
-        try:
-            for index in plan.instants:
-                text = values[index]
-                _read_instant(text)
-                # Of the forms that Python reads, the one that Postgres reads alike; any other goes the careful way.
-                if text[10] != "T" or text[13] != ":" or text[5] == "W":
-                    return self._careful(values, sequence, emitted_at, changes, data)
-            for index in plan.dates:
-                text = values[index]
-                _read_instant(text)
-                if len(text) != 10 or text[5] == "W":
-                    return self._careful(values, sequence, emitted_at, changes, data)
-            if plan.documents:
-                changed = list(values)
-                for index in plan.documents:
-                    changed[index] = orjson.dumps(values[index]).decode()
-                written = tuple(changed)
-            else:
-                written = values
-        except (ValueError, IndexError, TypeError):  # no date, or nothing that orjson writes
-            return self._careful(values, sequence, emitted_at, changes, data)
-        extracted = self._extracted[1] if self._extracted[0] == emitted_at else self._instant(emitted_at)
-        line = plan.template % (sequence, extracted, *written)
-        if line.count("\\") != plan.backslashes or line.count("\t") != plan.tabs or "\n" in line or "\r" in line or "\x00" in line:
-            return self._careful(values, sequence, emitted_at, changes, data)
-        return line
-
-    def _careful(self, values: tuple[Any, ...], sequence: int, emitted_at: Any, changes: Sequence[Json], data: Json) -> str:
-        if not self._whole and len(data) > len(values) - values.count(None):
-            self.undeclared.update(data.keys() - self._known)
+        values = (data,) if self.whole else [data.get(column.field) for column in self.columns]
         noted = list(changes)
-        cells: list[str] = []
-        for index, (column, value) in enumerate(zip(self.columns, values, strict=True)):
-            text, change = to_text(column.kind, value)
-            if text is not None and column.kind is Kind.BIGINT and is_overflow(text):
-                if index in self._narrow:
-                    text, change = None, NULLED
-                else:
-                    self.overflowed.add(index)
-            if change:
-                noted.append({"field": column.field, "change": change[0], "reason": change[1]})
-            cells.append(NULL if text is None else text.translate(_ESCAPES))
-        meta = dump_json(clean_json({"sync_id": self._sync_id, "changes": noted})) if noted else self._clean_meta
-        head = (self.raw_id(sequence), self._instant(emitted_at), meta.translate(_ESCAPES), str(self.generation))
-        return "\t".join((*head, *cells))
+        cells = [self._cell(index, value, noted) for index, value in enumerate(values)]
+        meta = dump_json(clean_json({"sync_id": self.sync_id, "changes": noted}))
+        return self.line(self.raw_id(sequence), _instant(emitted_at), meta, cells)
 
-    def _prepare(self, signature: tuple[type, ...]) -> _Plan | None:
-        if len(self._plans) >= _MAX_PLANS:
-            return None
-        plan = self._plans[signature] = self._plan(signature)
-        return plan
+    def line(self, raw_id: str, extracted_at: str, meta: str, cells: Sequence[str | None]) -> str:
+        """A COPY line of texts that Postgres reads, None for NULL."""
+        head = (raw_id, extracted_at, meta.translate(_ESCAPES), str(self.generation))
+        return "\t".join((*head, *(NULL if cell is None else cell.translate(_ESCAPES) for cell in cells)))
 
-    def _plan(self, signature: tuple[type, ...]) -> _Plan | None:
-        cells: list[str] = []
-        instants: list[int] = []
-        dates: list[int] = []
-        documents: list[int] = []
-        for index, (column, kind) in enumerate(zip(self.columns, signature, strict=True)):
-            if kind is type(None):
-                cells.append("%.0s" + NULL)  # prints nothing of the value, then the mark
-                continue
-            if kind is str and column.kind is Kind.TIMESTAMPTZ:
-                instants.append(index)
-            elif kind is str and column.kind is Kind.DATE:
-                dates.append(index)
-            elif column.kind is Kind.JSONB:
-                documents.append(index)
-            elif kind not in _AS_IS[column.kind]:
-                return None
-            cells.append("%s")
-        meta = self._clean_meta.replace("%", "%%")
-        template = "\t".join((f"{self._id_prefix}%012x", "%s", meta, str(self.generation), *cells))
-        nulls = signature.count(type(None))
-        present = len(signature) - nulls
-        return _Plan(
-            template, present if not self._whole else _ANY, len(signature) + 3, nulls, tuple(instants), tuple(dates), tuple(documents)
-        )
+    def _cell(self, index: int, value: Any, noted: list[Json]) -> str | None:
+        column = self.columns[index]
+        text, change = to_text(column.kind, value)
+        if text is not None and column.kind is Kind.BIGINT and is_overflow(text):
+            if index in self._narrow:
+                text, change = None, NULLED
+            else:
+                self.overflowed.add(index)
+        if change:
+            noted.append({"field": column.field, "change": change[0], "reason": change[1]})
+        return text
 
-    def _instant(self, emitted_at: Any) -> str:
-        if self._extracted[0] != emitted_at:  # a source sends many records a millisecond
-            try:
-                moment = datetime.fromtimestamp(emitted_at / 1000, UTC)
-            except (TypeError, ValueError, OverflowError, OSError):
-                moment = datetime.now(UTC)
-            self._extracted = (emitted_at, moment.isoformat())
-        return self._extracted[1]
+
+def _instant(emitted_at: Any) -> str:
+    try:
+        return datetime.fromtimestamp((float(emitted_at) if isinstance(emitted_at, Decimal) else emitted_at) / 1000, UTC).isoformat()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.now(UTC).isoformat()

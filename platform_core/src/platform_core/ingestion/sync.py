@@ -187,7 +187,7 @@ class _Sync:
         except BaseException as error:
             try:
                 loader.wait()
-            except (psycopg.Error, IngestionError):
+            except (psycopg.Error, IngestionError, RawCopyError):
                 _log.exception("%s: a commit that ran beside this failure failed too", connection.id)
             self._record_failure(raw, ended, error)
             raise
@@ -222,14 +222,13 @@ class _Sync:
                 memory_bytes=self._connection.memory_bytes,
                 redact=self._kept.redact,
             ) as run:
-                for lines in run.blocks():
-                    others, kept = loader.feed(lines)
+                for block in run.blocks():
+                    others, kept = loader.feed(block)
                     raw.write(kept)
                     for message in others:
                         self._hear(message)
                     if loader.wants_commit:
-                        raw.secure()
-                        loader.commit()
+                        loader.commit(raw.securing())
                     loader.relieve()
                     self._show(loader)
                 self._judge(loader, run)

@@ -164,9 +164,19 @@ def widen_column(connection: Connection, target: sql.Composable, column: Column)
     )
 
 
-def create_staging(connection: Connection, staging: sql.Composable, columns: Sequence[Column]) -> None:
-    """A session's private table for rows that are not visible yet: no write-ahead log, gone with the session."""
+def create_staging(connection: Connection, staging: sql.Composable, columns: Sequence[Column], *, meta: str, generation: int) -> None:
+    """A session's private table for rows that are not visible yet: no write-ahead log, gone with the session.
+
+    Args:
+        connection: A session as the domain's owner.
+        staging: The table.
+        columns: The stream's columns.
+        meta: ``_airbyte_meta`` of a row that does not bring its own, JSON.
+        generation: ``_airbyte_generation_id`` of such a row.
+    """
     connection.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(staging, _definitions(columns)))
+    defaults = sql.SQL('ALTER TABLE {} ALTER "_airbyte_meta" SET DEFAULT {}, ALTER "_airbyte_generation_id" SET DEFAULT {}')
+    connection.execute(defaults.format(staging, sql.Literal(meta), sql.Literal(generation)))
 
 
 def key_index_name(table: str, key: Sequence[str]) -> str:

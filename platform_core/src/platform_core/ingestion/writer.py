@@ -6,19 +6,19 @@ what is sealed (covered by a state, or by the end of the stream) and what has ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import psycopg
 from psycopg import sql
 
 from platform_core.contracts import naming
+from platform_core.ingestion.batch import BatchEncoder, Encoded
+from platform_core.ingestion.block import Records
 from platform_core.ingestion.catalog import StreamTask
-from platform_core.ingestion.errors import LoadError
+from platform_core.ingestion.copying import RowCopy
 from platform_core.ingestion.protocol import State
-from platform_core.ingestion.rows import NULL, RowEncoder, unescape
 from platform_core.ingestion.tables import (
     TablePlan,
     apply_plan,
@@ -29,9 +29,6 @@ from platform_core.ingestion.tables import (
     widen_column,
 )
 from platform_core.ingestion.types import META_COLUMNS, Column, Kind
-from platform_core.ingestion.values import NULLED, clean_text
-
-_COPY_LINES = 2048
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class _Outgoing:
 
     sealed: int
     arrived: int
-    lines: list[str]
+    rows: list[Encoded]
 
 
 class StreamWriter:
@@ -48,10 +45,10 @@ class StreamWriter:
 
     Attributes:
         task: The stream.
-        lines: COPY lines in memory, appended to by the loader, which also keeps ``buffered_bytes`` (their length) and
-            ``received_bytes`` (the records' size on the wire).
+        encoder: Makes its rows.
+        received_bytes: The records' size on the wire.
+        buffered_bytes: Size of the rows in memory.
         at_state: Records that had arrived when the stream's last state came.
-        watched: Cursor field whose highest value is needed, to see states that lag behind; None otherwise.
         newest: Highest cursor value among the rows that are not sealed, when the task needs it.
         latest_state: The last state that came; ``sealed_state`` the one that the sealed rows go with.
         complete: The source said COMPLETE. ``failed``: it said INCOMPLETE, or reported an error of this stream.
@@ -64,7 +61,7 @@ class StreamWriter:
         task: StreamTask,
         *,
         plan: TablePlan,
-        encoder: RowEncoder,
+        encoder: BatchEncoder,
         number: int,
     ) -> None:
         """Prepares the writer; nothing is created before the first rows are published or spilled.
@@ -74,7 +71,7 @@ class StreamWriter:
             domain: Domain of the raw schema.
             task: The stream.
             plan: Shape of the raw table.
-            encoder: Makes the lines that the loader appends.
+            encoder: Makes the rows.
             number: Of the stream in this sync, names its staging table.
         """
         self.task = task
@@ -102,10 +99,11 @@ class StreamWriter:
         self._keyed = False
         self._outgoing = _Outgoing(0, 0, [])
         self._widened: set[int] = set()
-        self.lines: list[str] = []
+        self._rows: list[Encoded] = []
+        self._copying = RowCopy(session, encoder.rows, stream=task.name, table=self.table)
         appends = task.checkpointed and not task.deduplicate and len(task.cursor_field) == 1
-        self.watched = task.cursor_field[0] if appends else None
-        self._columns = column_list(encoder.columns)
+        self._watched = task.cursor_field[0] if appends else None
+        self._columns = column_list(encoder.rows.columns)
 
     @property
     def table(self) -> str:
@@ -117,13 +115,13 @@ class StreamWriter:
         """Column name to Postgres type, without the ``_airbyte_*`` columns."""
         return {
             column.name: (Kind.NUMERIC if index in self._widened else column.kind).value
-            for index, column in enumerate(self.encoder.columns)
+            for index, column in enumerate(self.encoder.rows.columns)
         }
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What changed in the table's shape, for people."""
-        widened = (f"column {self.encoder.columns[index].name} bigint became numeric" for index in sorted(self._widened))
+        widened = (f"column {self.encoder.rows.columns[index].name} bigint became numeric" for index in sorted(self._widened))
         return (*self._plan.notes, *widened)
 
     @property
@@ -134,7 +132,7 @@ class StreamWriter:
     @property
     def buffers(self) -> bool:
         """Whether rows may go straight from memory into the table."""
-        return self.task.checkpointed and not self.task.deduplicate and not self._staged and not self.encoder.overflowed
+        return self.task.checkpointed and not self.task.deduplicate and not self._staged and not self.encoder.rows.overflowed
 
     @property
     def received(self) -> int:
@@ -146,13 +144,26 @@ class StreamWriter:
         """Records since the stream's last state, for the comparison with ``sourceStats``."""
         return self.encoder.sequence - self.at_state
 
-    def watch(self, value: Any) -> None:
-        """Notes the cursor of a record."""
+    def add(self, part: Records) -> int:
+        """Takes records.
+
+        Returns:
+            Size of their rows in memory.
+        """
+        rows = self.encoder.encode(part.records, exact=part.exact, escaped=part.escaped)
+        self._rows.append(rows)
+        self.buffered_bytes += rows.size
+        if self._watched is not None:
+            self._watch([record["data"].get(self._watched) for record in part.records])
+        return rows.size
+
+    def _watch(self, values: Sequence[Any]) -> None:
+        """Notes the cursors of records."""
+        present = [value for value in values if value is not None]
         try:
-            if value is not None and (self.newest is None or value > self.newest):
-                self.newest = value
+            self.newest = max((*present,) if self.newest is None else (self.newest, *present), default=None)
         except TypeError:
-            self.newest = value  # a cursor of changing type cannot be compared with the state either
+            self.newest = present[-1]  # a cursor of changing type cannot be compared with the state either
 
     def seal(self, state: State | None) -> None:
         """Everything that arrived so far is covered by ``state``."""
@@ -166,22 +177,23 @@ class StreamWriter:
         Returns:
             What moves them into the session's staging table, which nobody else sees; may run in another thread.
         """
-        lines, self.lines = self.lines, []
+        outgoing, self._rows = self._rows, []
         self.staged_bytes += self.buffered_bytes
         self.buffered_bytes = 0
         make, self._staged = not self._staged, True
-        widened = self.encoder.overflowed - self._widened
+        widened = self.encoder.rows.overflowed - self._widened
         self._widened |= widened
         if widened:
             self._shaped = False
 
         def move() -> None:
             if make:
-                create_staging(self._session, self._staging, self.encoder.columns)
+                rows = self.encoder.rows
+                create_staging(self._session, self._staging, rows.columns, meta=rows.clean_meta, generation=rows.generation)
             for index in widened:
-                column = self.encoder.columns[index]
+                column = self.encoder.rows.columns[index]
                 widen_column(self._session, self._staging, Column(column.field, column.name, Kind.NUMERIC))
-            self._copy(self._staging, lines)
+            self._copying.copy(self._staging, outgoing, widened=self._widened, defaults=True)
 
         return move
 
@@ -193,14 +205,14 @@ class StreamWriter:
         Returns:
             The state that covers the rows.
         """
-        if not self.buffers and (self.lines or not self._staged):
+        if not self.buffers and (self._rows or not self._staged):
             self.spill()()
-        arrived, lines = self.encoder.sequence, []
+        rows: list[Encoded] = []
         if not self._staged:
-            count = self.sealed - (arrived - len(self.lines))
-            lines, self.lines = self.lines[:count], self.lines[count:]
-            self.buffered_bytes = sum(map(len, self.lines))
-        self._outgoing = _Outgoing(self.sealed, arrived, lines)
+            rows = [each for each in self._rows if each.last <= self.sealed]  # no batch reaches over a state
+            self._rows = self._rows[len(rows) :]
+            self.buffered_bytes = sum(each.size for each in self._rows)
+        self._outgoing = _Outgoing(self.sealed, self.encoder.sequence, rows)
         self.published = self.sealed
         return self.sealed_state
 
@@ -210,37 +222,49 @@ class StreamWriter:
         if self.task.replace:
             # Not TRUNCATE: a reader with an older snapshot would see an empty table. Not a renamed table: views keep the old one.
             former = sql.SQL('DELETE FROM {} WHERE "_airbyte_generation_id" IS DISTINCT FROM {}')
-            self._session.execute(former.format(self._target, sql.Literal(self.encoder.generation)))
+            self._session.execute(former.format(self._target, sql.Literal(self.encoder.rows.generation)))
         if self._staged:
             self._publish_staged()
         else:
-            self._copy(self._target, self._outgoing.lines)
-        self._outgoing.lines.clear()
+            self._copying.copy(self._target, self._outgoing.rows, widened=self._widened)
+        self._outgoing.rows.clear()
 
     def _publish_staged(self) -> None:
         whole = self._outgoing.sealed == self._outgoing.arrived
         # A literal, not a parameter: beside parameters psycopg would read a percent sign in a column's name as a placeholder.
-        bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.raw_id(self._outgoing.sealed)))
+        bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.rows.raw_id(self._outgoing.sealed)))
         where = sql.SQL("") if whole else bound
         if self.task.deduplicate:
             self._merge(where)
         else:
-            insert = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} {where}")
-            self._session.execute(insert.format(target=self._target, columns=self._columns, staging=self._staging, where=where))
+            self._session.execute(self._insert(where))
         if whole:
             self._session.execute(sql.SQL("TRUNCATE {}").format(self._staging))
             self.staged_bytes = 0
         else:
             self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._staging, where))
 
+    def _insert(self, where: sql.Composable) -> sql.Composed:
+        insert = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} {where}")
+        return insert.format(target=self._target, columns=self._columns, staging=self._staging, where=where)
+
     def _merge(self, where: sql.Composable) -> None:
         if self._keyed:
             self._session.execute(self._upsert(where))
             return
-        # A table that this transaction made: an index over sorted rows costs a third of one that grows with every row.
-        self._session.execute(self._newest(where))
-        ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column(), unique=True)
+        # A table that this transaction made. Most sources send a key once, and an index tells at a fifth of the price of a sort.
+        self._session.execute(self._insert(where))
+        try:
+            with self._session.transaction():
+                self._make_key()
+        except psycopg.errors.UniqueViolation:
+            self._session.execute(sql.SQL("TRUNCATE {}").format(self._target))
+            self._session.execute(self._newest(where))
+            self._make_key()
         self._keyed = True
+
+    def _make_key(self) -> None:
+        ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column(), unique=True)
 
     def _key(self) -> list[str]:
         return [self._column(field) for field in self.task.primary_key]
@@ -260,7 +284,7 @@ class StreamWriter:
 
     def _upsert(self, where: sql.Composable) -> sql.Composed:
         key = self._key()
-        every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.columns]
+        every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.rows.columns]
         sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in every if name not in key)
         return self._newest(where) + sql.SQL(" ON CONFLICT ({key}) DO UPDATE SET {sets}{newer}").format(
             key=sql.SQL(", ").join(map(sql.Identifier, key)), sets=sets, newer=self._newer(self._cursor_column())
@@ -271,7 +295,7 @@ class StreamWriter:
         return sql.SQL(" WHERE t.{0} IS NULL OR excluded.{0} >= t.{0}").format(sql.Identifier(cursor)) if cursor else sql.SQL("")
 
     def _column(self, field: str) -> str:
-        return next(column.name for column in self.encoder.columns if column.field == field)
+        return next(column.name for column in self.encoder.rows.columns if column.field == field)
 
     def _cursor_column(self) -> str | None:
         # A nested cursor has no column of its own; then the order of arrival decides.
@@ -282,50 +306,9 @@ class StreamWriter:
             return
         apply_plan(self._session, self._target, self._plan)
         for index in self._widened:
-            column = self.encoder.columns[index]
+            column = self.encoder.rows.columns[index]
             widen_column(self._session, self._target, Column(column.field, column.name, Kind.NUMERIC))
         if self.task.deduplicate and not self._plan.create:
             ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column())
             self._keyed = True
         self._shaped = True
-
-    def _copy(self, target: sql.Composable, lines: list[str]) -> None:
-        if not lines:
-            return
-        try:
-            # Inside a transaction this is a savepoint, so that one bad value costs neither the sync nor the transaction.
-            statement = sql.SQL("COPY {} ({}) FROM STDIN").format(target, self._columns)
-            with self._session.transaction(), self._session.cursor() as cursor, cursor.copy(statement) as copy:
-                for start in range(0, len(lines), _COPY_LINES):
-                    copy.write("\n".join(lines[start : start + _COPY_LINES]).encode() + b"\n")
-        except psycopg.DataError as error:
-            if len(lines) == 1:
-                self._copy(target, [self._repaired(lines[0], error)])
-                return
-            middle = len(lines) // 2
-            self._copy(target, lines[:middle])
-            self._copy(target, lines[middle:])
-
-    def _repaired(self, line: str, error: psycopg.DataError) -> str:
-        """The line with NULL for each value that only Postgres knows to be invalid (a zone of +23:00, a jsonb too large)."""
-        cells = line.split("\t")
-        head, body = cells[: len(META_COLUMNS)], cells[len(META_COLUMNS) :]
-        changes = []
-        for index, (column, cell) in enumerate(zip(self.encoder.columns, body, strict=True)):
-            kind = Kind.NUMERIC if index in self._widened else column.kind
-            if cell == NULL:
-                continue
-            row = self._session.execute("SELECT pg_input_is_valid(%s, %s)", (unescape(cell), kind.value)).fetchone()
-            if row and not row[0]:
-                body[index] = NULL
-                changes.append({"field": clean_text(column.field), "change": NULLED[0], "reason": NULLED[1]})
-        if not changes:
-            raise LoadError(
-                f"a row of {self.task.name} cannot be stored: {str(error).splitlines()[0]}",
-                where=self.table,
-                remedy="report this with the row of the raw copy",
-            ) from error
-        meta = orjson.loads(unescape(head[2]))
-        meta["changes"] += changes
-        head[2] = orjson.dumps(meta).decode().replace("\\", "\\\\")
-        return "\t".join((*head, *body))

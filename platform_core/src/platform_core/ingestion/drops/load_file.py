@@ -279,14 +279,14 @@ class _Load:
             _log.exception("%s: the failure could not be written to mesh.syncs", self._drop.id)
 
 
-def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+def _batches(lines: Iterator[bytes]) -> Iterator[bytes]:
     batch: list[bytes] = []
     size = 0
     for line in lines:
         batch.append(line)
         size += len(line)
         if size > _BATCH_BYTES:
-            yield batch
+            yield b"\n".join(batch)
             batch, size = [], 0
     if batch:
-        yield batch
+        yield b"\n".join(batch)

@@ -1,0 +1,156 @@
+"""Records of one stream into CSV lines of Postgres' COPY, a batch at a time, with nothing done for the single value in Python.
+
+A JSON array without its brackets is a CSV line once backslash is COPY's escape and ``null`` its NULL: quotes and backslashes
+are escaped alike in both. So orjson writes the lines. Rows that hold what CSV would read otherwise (control characters), what does
+not fit its column, or what orjson cannot read without loss go the careful way of ``rows``, one by one; the two give the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from platform_core.ingestion.fitting import fit
+from platform_core.ingestion.protocol import Json
+from platform_core.ingestion.rows import RowEncoder
+from platform_core.ingestion.types import META_COLUMNS
+
+CSV_META = META_COLUMNS[:2]
+"""Columns after those of the stream; the other two are the same in every row that nothing happened to."""
+CSV_OPTIONS = r"""(FORMAT csv, NULL 'null', ESCAPE '\')"""
+_PLAIN_RECORD = 3  # stream, data, emitted_at
+_LAST_INSTANT = 253_402_300_800_000  # the year 10000, in milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Rows that arrived together.
+
+    Attributes:
+        last: Sequence number of the last of them.
+        csv: Lines of CSV, each with its end; columns are the stream's, then `CSV_META`.
+        lines: Lines of the text format of the other rows, see `RowEncoder`.
+        size: Bytes in memory, about.
+    """
+
+    last: int
+    csv: bytes
+    lines: list[str] = field(repr=False)
+    size: int
+
+
+class BatchEncoder:
+    """Encodes the records of one stream.
+
+    Attributes:
+        rows: The careful way.
+        sequence: Records so far.
+        undeclared: Fields that records had and the schema has not; they are in the raw copy only.
+    """
+
+    def __init__(self, rows: RowEncoder) -> None:
+        """Prepares the encoder.
+
+        Args:
+            rows: Takes the rows that do not fit; knows the columns.
+        """
+        self.rows = rows
+        self.sequence = 0
+        self.undeclared: set[str] = set()
+        self._kinds = tuple(column.kind for column in rows.columns)
+        fields = tuple(column.field for column in rows.columns)
+        self._fields, self._known = fields, frozenset(fields)
+        self._get_all = itemgetter(*fields) if len(fields) > 1 else None
+
+    def encode(self, records: Sequence[Json], *, exact: Collection[int] = (), escaped: bool = True) -> Encoded:
+        """Encodes records in order of arrival.
+
+        Args:
+            records: The ``record`` of each message; ``data`` is an object.
+            exact: Indexes of records that came from the exact parser.
+            escaped: Whether texts may hold quotes, backslashes or control characters.
+        """
+        first = self.sequence + 1
+        self.sequence += len(records)
+        places: Sequence[int] = range(len(records))
+        careful: list[int] = []
+        if exact or set(map(len, records)) != {_PLAIN_RECORD}:
+            careful = [place for place in places if place in exact or changes_of(records[place])]
+            left = set(careful)
+            places = [place for place in places if place not in left]
+        fitting, misfits = self._fitting([records[place] for place in places] if careful else records, places, first)
+        csv: list[bytes] = []
+        if escaped:
+            for place, row in zip((place for index, place in enumerate(places) if index not in misfits), fitting, strict=True):
+                line = orjson.dumps(row)[1:-1]
+                if b"\\" in line and b"\\" in line.replace(b"\\\\", b"").replace(b'\\"', b""):
+                    careful.append(place)
+                else:
+                    csv.append(line)
+        else:
+            dumps = orjson.dumps
+            csv = [dumps(row)[1:-1] for row in fitting]
+        careful += (places[index] for index in misfits)
+        lines = [self._careful(records[place], first + place) for place in sorted(careful)]
+        body = b"\n".join((*csv, b""))
+        return Encoded(self.sequence, body, lines, len(body) + sum(map(len, lines)))
+
+    def _fitting(self, records: Sequence[Json], places: Sequence[int], first: int) -> tuple[Iterable[tuple[Any, ...]], set[int]]:
+        """The rows to write, and the indexes of those that are left out of them."""
+        columns, misfits = self._columns([record["data"] for record in records]), set[int]()
+        for index, kind in enumerate(self._kinds if columns else ()):
+            columns[index], wrong = fit(kind, columns[index])
+            misfits.update(wrong)
+        instants, wrong = _instants([record.get("emitted_at") for record in records])
+        misfits.update(wrong)
+        ids = self.rows.raw_ids(first, len(places)) if isinstance(places, range) else [self.rows.raw_id(first + place) for place in places]
+        rows = zip(*columns, ids, instants, strict=True)
+        return (row for index, row in enumerate(rows) if index not in misfits) if misfits else rows, misfits
+
+    def _columns(self, datas: list[Json]) -> list[Sequence[Any]]:
+        if self.rows.whole:
+            return [datas]
+        complete = set(map(len, datas)) == {len(self._fields)}
+        rows: list[tuple[Any, ...]] | None = None
+        if complete and self._get_all is not None:
+            try:
+                rows = list(map(self._get_all, datas))
+            except KeyError:
+                complete = False
+        if rows is None:
+            fields = self._fields
+            rows = [tuple(map(data.get, fields)) for data in datas]
+            self.undeclared.update(set(chain.from_iterable(datas)) - self._known)
+        return list(zip(*rows, strict=True))
+
+    def _careful(self, record: Json, sequence: int) -> str:
+        return self.rows.encode(record["data"], record.get("emitted_at"), sequence=sequence, changes=changes_of(record))
+
+
+def changes_of(record: Json) -> Sequence[Json]:
+    """What the source itself changed in a record (``meta.changes``)."""
+    meta = record.get("meta")
+    return meta.get("changes") or () if type(meta) is dict else ()
+
+
+def _instants(emitted: list[Any]) -> tuple[Iterable[str], Iterable[int]]:
+    """``emitted_at`` as Postgres reads it, and the indexes of those that are no such number."""
+    distinct = set(emitted) if set(map(type, emitted)) == {int} else set[Any]()
+    if not distinct or min(distinct) < 0 or max(distinct) >= _LAST_INSTANT:
+        wrong = [index for index, value in enumerate(emitted) if type(value) is not int or not 0 <= value < _LAST_INSTANT]
+        left = set(wrong)
+        fixed = [0 if index in left else value for index, value in enumerate(emitted)]
+        return ([instant(value) for value in fixed], wrong)
+    texts = {value: instant(value) for value in distinct}
+    return map(texts.__getitem__, emitted), ()
+
+
+def instant(milliseconds: int) -> str:
+    """Milliseconds since 1970 in the form that Postgres reads."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()

@@ -1,0 +1,146 @@
+"""Which values of a column Postgres reads just as they are written in JSON; the others go the careful way of ``values``.
+
+Each function takes one column of a batch as parsed by orjson (None where a record has no value), and gives the column as it is
+to be written and the indexes of the rows that must not be written so. It decides for whole columns, in C, and looks at single
+values only where a column has some that do not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from platform_core.ingestion.types import Kind
+
+Values = Sequence[Any]
+Fitted = tuple[Values, Iterable[int]]
+
+_NONE = type(None)
+_read_instant = datetime.fromisoformat
+_BETWEEN, _DASH, _COLON, _DOT = frozenset("T "), frozenset("-"), frozenset(":"), frozenset(".")
+_ZULU, _SIGNS = frozenset("Z"), frozenset("+-")
+_TO_SECONDS = 19
+_ZONES = (6, 5, 3)  # lengths of +01:00, +0100, +01; with seconds Postgres reads some of them otherwise
+
+
+def fit(kind: Kind, values: Values) -> Fitted:
+    """The column to write for a Postgres column of type ``kind``, and the rows that it is wrong for."""
+    return _FITTING[kind](values)
+
+
+def _of_types(*allowed: type) -> Callable[[Values], Fitted]:
+    good = frozenset((*allowed, _NONE))
+
+    def check(values: Values) -> Fitted:
+        if good.issuperset(map(type, values)):
+            return values, ()
+        return values, [index for index, value in enumerate(values) if type(value) not in good]
+
+    return check
+
+
+def _documents(values: Values) -> Fitted:
+    """Nested values as JSON text. Top-level null is SQL's NULL."""
+    try:
+        texts = [None if value is None else orjson.dumps(value).decode() for value in values]
+    except orjson.JSONEncodeError:  # nested too deeply
+        texts = [_document(value) for value in values]
+    # A NUL that was written as an escape is one that jsonb refuses.
+    return texts, [index for index, text in enumerate(texts) if text is _UNWRITABLE or (text is not None and "\\u0000" in text)]
+
+
+_UNWRITABLE = "\\u0000"
+
+
+def _document(value: Any) -> str | None:
+    try:
+        return None if value is None else orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return _UNWRITABLE
+
+
+def _instants(values: Values) -> Fitted:
+    return _moments(values, _uniform_instants, _is_plain_instant)
+
+
+def _dates(values: Values) -> Fitted:
+    return _moments(values, _uniform_dates, _is_plain_date)
+
+
+def _moments(values: Values, uniform: Callable[[str, int], bool], single: Callable[[str], bool]) -> Fitted:
+    present: Values = [value for value in values if value is not None] if None in values else values
+    try:
+        for _ in map(_read_instant, present):
+            pass
+        lengths = set(map(len, present))
+        for length in lengths:
+            same = present if len(lengths) == 1 else [value for value in present if len(value) == length]
+            if not uniform("|".join(same), length + 1):
+                break
+        else:
+            return values, ()
+    except (ValueError, TypeError):
+        pass
+    return values, [index for index, value in enumerate(values) if value is not None and not (type(value) is str and single(value))]
+
+
+def _uniform_instants(joined: str, step: int) -> bool:
+    """Whether instants that Python reads, of one length and joined by a bar, have a form that Postgres reads alike.
+
+    ``2024-02-29T10:00:00`` or with a space, then perhaps a fraction, then perhaps ``Z``, ``+01``, ``+0100`` or ``+01:00``.
+    """
+    size = step - 1
+    if size < _TO_SECONDS or not (
+        _DASH.issuperset(joined[4::step])
+        and _DASH.issuperset(joined[7::step])
+        and _BETWEEN.issuperset(joined[10::step])
+        and _COLON.issuperset(joined[13::step])
+        and _COLON.issuperset(joined[16::step])
+    ):
+        return False
+    if size == _TO_SECONDS:
+        return True
+    following = frozenset(joined[_TO_SECONDS::step])
+    if following == _ZULU:
+        return size == _TO_SECONDS + 1
+    if following <= _SIGNS:
+        return size - _TO_SECONDS in _ZONES
+    if following != _DOT:
+        return False
+    if _ZULU.issuperset(joined[size - 1 :: step]) or any(_SIGNS.issuperset(joined[size - zone :: step]) for zone in _ZONES):
+        return True
+    return "Z" not in joined and "+" not in joined and joined.count("-") * step == 2 * (len(joined) + 1)
+
+
+def _is_plain_instant(text: str) -> bool:
+    try:
+        _read_instant(text)
+    except ValueError:
+        return False
+    return _uniform_instants(text, len(text) + 1)
+
+
+def _uniform_dates(joined: str, step: int) -> bool:
+    return step == 11 and _DASH.issuperset(joined[4::step]) and _DASH.issuperset(joined[7::step])
+
+
+def _is_plain_date(text: str) -> bool:
+    try:
+        _read_instant(text)
+    except ValueError:
+        return False
+    return _uniform_dates(text, len(text) + 1)
+
+
+_FITTING: dict[Kind, Callable[[Values], Fitted]] = {
+    Kind.TEXT: _of_types(str),
+    Kind.BIGINT: _of_types(int),
+    Kind.NUMERIC: _of_types(int, float),
+    Kind.BOOLEAN: _of_types(bool),
+    Kind.DATE: _dates,
+    Kind.TIMESTAMPTZ: _instants,
+    Kind.JSONB: _documents,
+}
