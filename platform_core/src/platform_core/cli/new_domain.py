@@ -122,7 +122,7 @@ def finish(
             raise typer.Exit(1)
     if not dry_run:
         starting.write(repo, changes)
-    warning = _lock_warning(repo) if locked and not dry_run else None
+    warning = lock_warning(repo) if locked and not dry_run else None
     if as_json:
         files = {"created": list(changes.created), "edited": list(changes.edited), "kept": list(changes.kept)}
         print_json({**said, "dry_run": dry_run, **files, "warning": warning})
@@ -142,7 +142,7 @@ def finish(
         out.print(f"next: {following}", markup=False)
 
 
-def _lock_warning(repo: Path) -> str | None:
+def lock_warning(repo: Path) -> str | None:
     """What uv says against the edited lock; None when it is sound. No index is asked: a member of the workspace needs none."""
     uv = os.environ.get("MESH_UV")
     if not uv:

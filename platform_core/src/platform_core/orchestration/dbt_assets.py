@@ -49,7 +49,9 @@ def dbt_assets(project: DbtProject, mesh: Mesh) -> dg.AssetsDefinition:
         selected += [unique for unique, check in checks.items() if check in context.selected_asset_check_keys]
         names = {node.unique_id: node for node in (*manifest.models, *manifest.tests)}
         everything = len(selected) == len(names)
-        selection = [] if everything else ["--select", *(_selector(names[unique]) for unique in selected)]
+        # A test of two models belongs to the one it is shown at: dbt's own choice would run it with either, before the other is built.
+        chosen = ["--indirect-selection", "empty", "--select", *(_selector(names[unique]) for unique in selected)]
+        selection = [] if everything else chosen
         for event in _invoke(project, ["build", *selection], context):
             yield from _results(event, keys, checks, context)
 
@@ -85,8 +87,8 @@ def _check(test: Test, key: dg.AssetCheckKey) -> dg.AssetCheckSpec:
 
 
 def _selector(node: Model | Test) -> str:
-    """``unique_id`` is no selector; its last parts are."""
-    return ".".join(node.unique_id.split(".")[1:]) if isinstance(node, Model) else node.name
+    """``unique_id`` is no selector; package, folders and name are."""
+    return f"fqn:{'.'.join(node.fqn)}" if isinstance(node, Model) else node.name
 
 
 def _invoke(project: DbtProject, arguments: list[str], context: AssetExecutionContext) -> Iterator["DbtCliEventMessage"]:

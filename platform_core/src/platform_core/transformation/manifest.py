@@ -20,6 +20,7 @@ class Model:
         parents: Relations it reads, ``(schema, name)``; ephemeral models are seen through.
         columns: Column to ``(data type or None, description)``, as the project's YAML says.
         file: Its source, relative to the project.
+        fqn: Package, folders and name: what selects exactly this model on dbt's command line.
     """
 
     unique_id: str
@@ -32,6 +33,7 @@ class Model:
     columns: Mapping[str, tuple[str | None, str]]
     file: str
     checksum: str
+    fqn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def _model(node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[s
         columns={name: (column.get("data_type"), column.get("description") or "") for name, column in node["columns"].items()},
         file=node["original_file_path"],
         checksum=node["checksum"]["checksum"],
+        fqn=tuple(node["fqn"]),
     )
 
 

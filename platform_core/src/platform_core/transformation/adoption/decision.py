@@ -18,6 +18,7 @@ KINDS = {
     "environment": "Environment variables",
     "package": "Packages",
     "dialect": "Models in the SQL of another database",
+    "view": "Views on raw tables",
     "grant": "Hooks and grants",
     "name": "Names that changed",
     "personal-data": "Personal data",

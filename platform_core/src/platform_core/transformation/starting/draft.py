@@ -67,13 +67,17 @@ class InputDraft:
 
 @dataclass(frozen=True)
 class ProductDraft:
-    """A product with one output port, named as the product."""
+    """A product with one output port, named as the product.
+
+    Attributes:
+        owner: E-mail address; None when a person must still name one, which the linter says.
+    """
 
     domain: str
     name: str
     title: str
     purpose: str
-    owner: str
+    owner: str | None
     team: str
     tables: tuple[TableDraft, ...]
     inputs: tuple[InputDraft, ...] = ()

@@ -51,7 +51,7 @@ def product_text(draft: ProductDraft) -> str:
         "inputPorts": [_input(item) for item in draft.inputs],
         "outputPorts": [port],
         "team": _team(draft),
-        "support": [{"channel": draft.team, "url": draft.support_url or f"mailto:{draft.owner}"}],
+        **({"support": [{"channel": draft.team, "url": draft.support_url or f"mailto:{draft.owner}"}]} if draft.owner else {}),
     }
     return _PRODUCT_HEAD + yaml_text(document)
 
@@ -86,7 +86,7 @@ def _input(item: InputDraft) -> dict[str, Any]:
 
 
 def _team(draft: ProductDraft) -> dict[str, Any]:
-    return {"name": draft.team, "members": [{"username": draft.owner, "role": "owner"}]}
+    return {"name": draft.team, **({"members": [{"username": draft.owner, "role": "owner"}]} if draft.owner else {})}
 
 
 def _role(draft: ProductDraft, role: str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _column(column: ColumnDraft) -> dict[str, Any]:
     return {
         "name": column.name,
         **({"description": column.description} if column.description else {}),
-        "logicalType": column.logical_type,
+        **({"logicalType": column.logical_type} if column.logical_type else {}),
         **({"physicalType": column.physical_type} if column.physical_type else {}),
         **({"primaryKey": True, "primaryKeyPosition": column.key_position} if column.key_position else {}),
         **({"required": True} if column.required else {}),

@@ -1,0 +1,120 @@
+"""``mesh adopt``: an existing dbt project becomes a domain."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import psycopg
+import typer
+
+from platform_core.cli.connection_names import paths_from
+from platform_core.cli.new_domain import DryRun, Owner, Yes, lock_warning
+from platform_core.cli.session import AsJson, Session, err, out, print_json
+from platform_core.contracts import naming
+from platform_core.warehouse import WarehouseError
+
+if TYPE_CHECKING:
+    from platform_core.transformation.adoption import Adoption
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(rich_help_panel="Product files")(adopt)
+
+
+def adopt(
+    path: Annotated[Path, typer.Argument(help="Folder of the dbt project; nothing in it is touched.", exists=True, file_okay=False)],
+    domain: Annotated[str | None, typer.Option(help="Name of the domain; by default that of the project.")] = None,
+    owner: Owner = None,
+    team: Annotated[str | None, typer.Option(help="Team of products whose team the project does not name.")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a domain of an existing dbt project: its models, contracts proposed from its manifest and tests, and a report.
+
+    The project is copied to dbt_projects/; one product is proposed for each exposure and each folder of marts. What a person must
+    decide is listed in domains/DOMAIN/ADOPTION.md; what keeps lint from being green is marked open. A second run, for example after a
+    first build has given every column its type, changes only files that nobody has touched since.
+
+    Examples:
+
+      ./mesh adopt ~/code/jaffle_shop --owner data@example.com
+
+      ./mesh adopt ~/code/analytics --domain finance --dry-run --json
+    """
+    from platform_core.transformation import adoption, starting
+
+    session = Session.open()
+    repo = session.settings.repo
+    ask = sys.stdin.isatty() and not (yes or as_json or dry_run)
+    with paths_from(repo):
+        read = adoption.read_project(path.resolve())
+        name = domain or starting.fitting(read.name, "analytics")
+        lock = repo / "uv.lock"
+        starting.check_domain_name(name, session.mesh, starting.locked_packages(lock.read_text()) if lock.is_file() else ())
+        with err.status(f"compiling {read.name} as the domain {name}"):
+            made = adoption.adopt(read, name, session.settings, session.mesh, _built(session, name), owner=owner, team=team)
+        if ask and not made.changes.empty and not _confirmed(name, made):
+            raise typer.Exit(1)
+        if not dry_run:
+            starting.write(repo, made.changes)
+    warning = lock_warning(repo) if "uv.lock" in made.changes.edited and not dry_run else None
+    report = adoption.report_json(made.products, made.decisions)
+    if as_json:
+        files = {"created": list(made.changes.created), "edited": list(made.changes.edited), "kept": list(made.changes.kept)}
+        print_json({"domain": name, "dry_run": dry_run, **files, "warning": warning, **report})
+        return
+    _say(name, made, dry_run=dry_run)
+    if warning:
+        err.print("[yellow]warning:[/] ", end="")
+        err.print(warning, markup=False, soft_wrap=True)
+
+
+def _built(session: Session, domain: str) -> dict[str, dict[str, str]]:
+    """Relations of the domain's build schema with their columns and types; none before a first build, or without a warehouse."""
+    query = """SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
+               FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+               ORDER BY c.relname, a.attnum"""
+    try:
+        with session.warehouse.connect_platform() as connection:
+            rows = connection.execute(query, (naming.build_schema(domain),)).fetchall()
+    except (psycopg.OperationalError, WarehouseError) as error:
+        err.print(f"[dim]no warehouse is asked for types: {str(error).splitlines()[0]}[/]")
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for relation, column, kind in rows:
+        found.setdefault(str(relation), {})[str(column)] = str(kind)
+    return found
+
+
+def _confirmed(name: str, made: Adoption) -> bool:
+    out.print(f"{len(made.changes.created)} new files, {len(made.changes.edited)} edited, {len(made.products)} products", markup=False)
+    return typer.confirm(f"make the domain {name}?", default=True)
+
+
+def _say(name: str, made: Adoption, *, dry_run: bool) -> None:
+    from platform_core.transformation.adoption import KINDS
+
+    for product in made.products:
+        tables = ", ".join(f"{table.name} ({len(table.columns)} columns)" for table in product.tables)
+        out.print(f"{product.id}: {tables}", markup=False)
+    for kind, heading in KINDS.items():
+        chosen = [item for item in made.decisions if item.kind == kind]
+        if chosen:
+            waiting = sum(item.blocks for item in chosen)
+            out.print(f"  {heading.lower()}: {len(chosen)}{f', {waiting} open' if waiting else ''}", markup=False)
+    changes = made.changes
+    if changes.empty:
+        out.print("nothing to do: everything is as an adoption would write it", markup=False)
+        return
+    verb = "would write" if dry_run else "written"
+    out.print(f"{verb}: {len(changes.created)} new files, {len(changes.edited)} edited, {len(changes.kept)} kept as they are", markup=False)
+    for path in changes.kept:
+        out.print(f"  kept: {path}", markup=False)
+    if not dry_run:
+        out.print(f"report: domains/{name}/ADOPTION.md", markup=False)
+        out.print("next: ./mesh lint && ./mesh apply", markup=False)

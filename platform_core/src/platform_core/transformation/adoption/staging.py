@@ -1,0 +1,145 @@
+"""The project as it will be in the domain, compiled by dbt in a folder of its own: its manifest, and the columns of its relations."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from platform_core.contracts import naming
+from platform_core.settings import Settings
+from platform_core.transformation.adoption.decision import Decision
+from platform_core.transformation.adoption.project_edits import EditedProject, edit_project
+from platform_core.transformation.adoption.proposal import Known
+from platform_core.transformation.adoption.read_project import DbtFolder
+from platform_core.transformation.lineage.compiled import Compiled, compiled
+from platform_core.transformation.lineage.model_lineage import ModelLineage
+from platform_core.transformation.project import TransformationError
+from platform_core.transformation.starting.column_types import logical_type
+from platform_core.transformation.starting.dbt_text import project_name
+from platform_core.transformation.starting.names import fitting
+
+_POSTGRES = {None, "postgres", "redshift"}
+_TWO = re.compile(r"two resources with the database representation.*?- (\S+) \(([^)]*)\)\s*- (\S+) \(([^)]*)\)")
+_RENAMES = 20
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What dbt makes of the project.
+
+    Attributes:
+        edited: Its files in the domain.
+        manifest: dbt's manifest of them.
+        known: The columns of its relations.
+        decisions: Names that had to change.
+    """
+
+    edited: EditedProject
+    manifest: Mapping[str, Any]
+    known: Known
+    decisions: tuple[Decision, ...]
+
+
+def stage(domain: str, read: DbtFolder, settings: Settings, built: Mapping[str, Mapping[str, str]]) -> Staged:
+    """Compiles the project as the domain will, without a database.
+
+    Args:
+        domain: The domain.
+        read: The project.
+        settings: Of the platform; only what is no folder is used.
+        built: Relations of the domain's build schema, from an earlier build, with their columns and types.
+
+    Raises:
+        TransformationError: dbt does not take the project; the message carries what dbt says.
+    """
+    aliases: dict[str, str] = {}
+    decisions: list[Decision] = []
+    for _ in range(_RENAMES):
+        edited = edit_project(domain, read.files, aliases)
+        with tempfile.TemporaryDirectory(prefix="mesh-adopt-") as folder:
+            staged = replace(settings, repo=Path(folder), home=Path(folder, ".home"))
+            for name, content in edited.files.items():
+                path = Path(folder, "dbt_projects", project_name(domain), name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            (project,) = compiled([domain], staged, {})
+            if project.error is None:
+                manifest = _manifest(staged, domain)
+                known = _known(project, manifest, staged, read, built)
+                return Staged(edited, manifest, known, tuple(decisions))
+        two = _TWO.search(project.error)
+        if two is None:
+            remedy = "correct the project (dbt parse in its folder says the same), or set what it asks for, then adopt again"
+            raise TransformationError(f"dbt does not take the project: {project.error}", where=str(read.folder), remedy=remedy)
+        unique, alias, decision = _renamed(two)
+        if unique in aliases:
+            break
+        aliases[unique] = alias
+        decisions.append(decision)
+    raise TransformationError(
+        "too many relations of one name in different schemas",
+        where=str(read.folder),
+        remedy="give them aliases of their own, then adopt again",
+    )
+
+
+def _manifest(staged: Settings, domain: str) -> Mapping[str, Any]:
+    import orjson
+
+    return orjson.loads((staged.home / "lineage" / project_name(domain) / "target" / "manifest.json").read_bytes())
+
+
+def _renamed(two: re.Match[str]) -> tuple[str, str, Decision]:
+    """Of two relations of one name, the one that is made for other models gets another: its folder stands before it."""
+    first, second = (two[1], two[2]), (two[3], two[4])
+    inner = any(part in ("staging", "base", "intermediate", "snapshots", "seeds") for part in PurePosixPath(first[1]).parts)
+    unique, path = first if inner else second
+    name = unique.rpartition(".")[2]
+    alias = fitting(f"{PurePosixPath(path).parent.name}_{name}", name)
+    message = f"became the relation {alias}: {first[0]} and {second[0]} had one name in different schemas"
+    return unique, alias, Decision("schema", unique, message, "nothing: ref() finds it", path)
+
+
+def _known(
+    project: Compiled, manifest: Mapping[str, Any], staged: Settings, read: DbtFolder, built: Mapping[str, Mapping[str, str]]
+) -> Known:
+    lineage = ModelLineage(project, staged)
+    relations = {relation.id: relation for relation in lineage.relations({})}
+    columns: dict[str, Mapping[str, str]] = {}
+    whole: set[str] = set()
+    for model in project.models:
+        key, relation = model["id"], relations.get(f"{model['schema']}.{model['alias']}")
+        catalog = _of_catalog(read, key)
+        traced = list(relation.columns) if relation is not None and relation.closed else []
+        names = list(built.get(model["alias"], ())) or traced or list(catalog)
+        if names:
+            whole.add(key)
+        types = {**_declared(model, manifest), **catalog, **built.get(model["alias"], {})}
+        columns[key] = {name: types.get(name, "") for name in names} if names else types
+    failed = {model["id"]: f"dbt cannot compile it here: {model['failed']}" for model in project.models if model["failed"]}
+    for problem in lineage.problems:
+        found = re.search(rf"the columns of {naming.build_schema('.*?')}\.(\S+) cannot be traced: (.*?); each is taken", problem.message)
+        model = next((item for item in project.models if found and item["alias"] == found[1]), None)
+        if found and model and model["id"] not in failed:
+            failed[model["id"]] = f"its SQL is not understood as that of Postgres: {found[2]}"
+    return Known(columns, frozenset(whole), failed)
+
+
+def _declared(model: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Types that a seed is given by the project's configuration."""
+    config = manifest["nodes"][model["id"]]["config"]
+    return {str(name): str(kind) for name, kind in (config.get("column_types") or {}).items()}
+
+
+def _of_catalog(read: DbtFolder, key: str) -> dict[str, str]:
+    """Columns of the relation as it was built before; types only of a Postgres, names in its lower case otherwise."""
+    entry: Mapping[str, Any] = read.catalog.get(key) or {}
+    listed: list[Mapping[str, Any]] = list((entry.get("columns") or {}).values())
+    ordered = sorted(listed, key=lambda item: int(item.get("index") or 0))
+    if read.adapter in _POSTGRES:
+        return {str(item["name"]): str(item["type"]) for item in ordered if logical_type(str(item["type"]))}
+    return {str(item["name"]).lower(): "" for item in ordered}
