@@ -220,4 +220,8 @@ def _one_select(query: str) -> bool:
 
 
 def _quoted(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    """The column as an identifier of SQL without a brace, which would be taken for one of the places to fill in."""
+    quoted = column.replace('"', '""')
+    if "{" not in quoted:
+        return f'"{quoted}"'
+    return f'U&"{quoted.replace(chr(92), chr(92) * 2).replace("{", chr(92) + "007B")}"'

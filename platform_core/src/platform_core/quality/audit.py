@@ -18,7 +18,7 @@ from psycopg import sql
 from platform_core.contracts import Rule, Table
 from platform_core.quality.bounds import exact, share
 from platform_core.quality.errors import QualityError
-from platform_core.quality.plan import Relation, RulePlan, identifier, plan_rule
+from platform_core.quality.plan import Relation, RulePlan, identifier, plan_rule, told_apart
 from platform_core.quality.reason import reason_of
 from platform_core.quality.report import AuditReport, RuleResult
 from platform_core.quality.run import SuiteRun, Verdict, reading_engine, run_suite
@@ -116,7 +116,7 @@ def _plan(connection: psycopg.Connection, table: Table, relation: Relation, rela
         except (KeyError, TypeError, ValueError) as error:  # arguments that no contract file yields
             errors[rule.name] = f"the arguments of the kind {rule.kind!r} are wrong: {error!r}"
             continue
-        plans[rule.name] = plan
+        plans[rule.name] = told_apart(plan, columns)
         missing = [name for name in plan.columns if name not in columns]
         if not columns:
             errors[rule.name] = f"the relation {'.'.join(relation)} does not exist"

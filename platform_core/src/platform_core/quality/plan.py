@@ -14,7 +14,8 @@ Pure: nothing here connects. Meanings that are fixed here:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString, cast
 
@@ -50,6 +51,7 @@ class RulePlan:
         regex: Postgres' form of the pattern, for ``pattern``.
         rows: ``FROM ... WHERE ...`` of the rows that break it.
         order: Columns that bring the rows that belong together side by side.
+        twins: Whether a column bears another one's name but for case (``a`` and ``A``): Great Expectations takes one for the other.
     """
 
     rule: Rule
@@ -62,11 +64,18 @@ class RulePlan:
     regex: str | None = None
     rows: sql.Composable | None = None
     order: tuple[str, ...] = ()
+    twins: bool = False
 
     @property
     def counts_rows(self) -> bool:
         """Whether the measured number is a number of rows that break the rule."""
         return self.rule.kind not in {"row_count", "sql"}
+
+
+def told_apart(plan: RulePlan, names: Iterable[str]) -> RulePlan:
+    """The plan, knowing whether among the relation's columns ``names`` is a twin of one of its own."""
+    others = Counter(name.casefold() for name in set(names))
+    return replace(plan, twins=any(others[column.casefold()] > 1 for column in plan.columns))
 
 
 def plan_rule(rule: Rule, table: Table, relation: Relation, candidates: Mapping[str, Relation]) -> RulePlan:

@@ -12,7 +12,8 @@
 
 A measure (``ExpectMeasureToBeWithinBounds``) is an aggregate in the table's shared scan. The official classes for uniqueness
 and lengths would each cost a scan of their own (a window over the whole table), do not know NULL in keys, and the one for
-lengths fails on column names with quotes.
+lengths fails on column names with quotes. A column whose name another one bears but for case gets measures only: the official
+classes look columns up without regard to case, and would judge the other one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from platform_core.contracts import Table
 from platform_core.quality.bounds import exact
 from platform_core.quality.errors import QualityError
-from platform_core.quality.plan import Relation, RulePlan, plan_rule
+from platform_core.quality.plan import Relation, RulePlan, plan_rule, told_apart
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -60,7 +61,8 @@ def compile_suite(table: Table, relation: Relation, candidates: Mapping[str, Rel
         QualityError: A rule's kind is unknown or its arguments make no sense.
     """
     own = {table.physical_name: relation}
-    return suite_of([plan_rule(rule, table, relation, candidates or own) for rule in table.rules], ".".join(relation))
+    plans = [plan_rule(rule, table, relation, candidates or own) for rule in table.rules]
+    return suite_of([told_apart(plan, [column.physical_name for column in table.columns]) for plan in plans], ".".join(relation))
 
 
 def suite_of(plans: Sequence[RulePlan], name: str) -> ExpectationSuite:
@@ -86,7 +88,7 @@ def _expectation(plan: RulePlan) -> Expectation:
         "severity": "critical" if rule.blocking else "warning",
         "description": rule.description or rule.name,
     }
-    match rule.kind:
+    match "" if plan.twins else rule.kind:
         case "not_null":
             return gxe.ExpectColumnValuesToNotBeNull(column=plan.columns[0], **common)
         case "accepted_values":
