@@ -11,6 +11,7 @@ from rich.console import Console
 from platform_core import __version__
 from platform_core.cli import (
     access_requests,
+    adopt,
     clauses,
     connectors,
     data,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (lifecycle, lint, clauses, plan, files, gate, lineage, new, ports, access_requests, data, ingest, connectors, develop):
+for module in (lifecycle, lint, clauses, plan, files, gate, lineage, new, adopt, ports, access_requests, data, ingest, connectors, develop):
     module.register(app)
 
 
