@@ -121,7 +121,7 @@ def test_the_procedures_do_only_what_the_records_say_whoever_calls_them(port: Po
             """INSERT INTO mesh.publications (publication, domain, product_id, contract_id, contract_version, code_version, state, tables)
                VALUES ('z', 'marketing', 'sales.orders', 'sales.orders.orders', '1.0.0', '', 'published', '{}')""",
         ):
-            with pytest.raises(errors.CheckViolation):
+            with pytest.raises(errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
 
 

@@ -25,7 +25,9 @@ class Change:
         kind: ``create`` of what the files declare anew, ``change`` of what they declare otherwise now, ``remove`` of what they no
             longer declare, ``drift`` for what was altered by hand, whatever undoes it.
         prune: Whether the step takes away a thing with its content, so that only ``apply --prune`` takes it.
-        roles: Roles that must exist before the step; one of another domain moves the step to the later of both transactions.
+        roles: Roles that the step names. One of another domain moves a step that gives to the later of both transactions, for it must
+            exist; a step that takes is left out where the role itself is dropped.
+        drops: The role that the step drops.
         detail: What was found instead, or what a person can do, in one sentence.
         act: What takes the step where one statement does not; the step's other attributes then say all that it depends on.
     """
@@ -39,6 +41,7 @@ class Change:
     prune: bool = False
     roles: tuple[str, ...] = ()
     detail: str = ""
+    drops: str = ""
     act: Callable[[Connection], object] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:

@@ -95,9 +95,8 @@ def _leave(declared: Declared, each: Membership, place: Place, *, only_admin: bo
         statement = sql.SQL("REVOKE ADMIN OPTION FOR {role} FROM {member} GRANTED BY {grantor} CASCADE").format(**parts)
         return _change("revoke", f"admin option of role {each.role} from {each.member}", statement, place, "drift")
     statement = sql.SQL("REVOKE {role} FROM {member} GRANTED BY {grantor} CASCADE").format(**parts)
-    return _change(
-        "revoke", f"role {each.role} from {each.member}", statement, place, surplus(declared, ("member", each.role, each.member))
-    )
+    kind = surplus(declared, ("member", each.role, each.member))
+    return _change("revoke", f"role {each.role} from {each.member}", statement, place, kind, roles=(each.role, each.member))
 
 
 def _strong(found: Observed) -> set[str]:
@@ -177,7 +176,7 @@ def _take(declared: Declared, grant: Privilege) -> Change:
     grantee = sql.SQL("PUBLIC") if everybody else sql.Identifier(grant.grantee)
     statement = sql.SQL("REVOKE {} ON {} FROM {} CASCADE").format(_word(grant), target(grant), grantee)
     what = f"{shown(grant)} from {'PUBLIC' if everybody else grant.grantee}"
-    return _change("revoke", what, statement, declared.of(grant), surplus(declared, ("grant", *grant)))
+    return _change("revoke", what, statement, declared.of(grant), surplus(declared, ("grant", *grant)), roles=(grant.grantee,))
 
 
 def _watched(declared: Declared, found: Observed, grant: Privilege) -> bool:
@@ -195,7 +194,7 @@ def _watched(declared: Declared, found: Observed, grant: Privilege) -> bool:
             return False  # said in the planes' own SQL
         # Who looks after the platform may let others look on.
         return grant.grantee == PUBLIC or grant.grantee in declared.places or grant.privilege not in {"SELECT", "USAGE"}
-    if declared.access.schemas.get(grant.schema) == naming.KEEPER_ROLE and grant.kind == "relation":
+    if found.schemas.get(grant.schema) == naming.KEEPER_ROLE and grant.kind == "relation":
         # A version passes to the keeper, and the domain that made it goes on reading it.
         return (grant.grantee, grant.privilege) != (naming.owner_role(declared.place(grant.schema)[0]), "SELECT")
     return grant.schema in declared.places or found.schemas.get(grant.schema) in declared.access.roles

@@ -54,6 +54,8 @@ def execute(
         finish: Called in each domain's transaction, after its steps.
         begin: Called first in each transaction.
     """
+    dropped = {step.drops for step in steps if step.drops and prune}  # what they have goes with them
+    steps = [step for step in steps if step.action != "revoke" or not dropped & set(step.roles)]
     doable = [step for step in steps if step.doable and (prune or not step.prune)]
     left = [step for step in steps if not step.doable or (step.prune and not prune)]
     domains = sorted({*(step.domain for step in doable), *(place[0] for place in declared.items.values()),
@@ -61,15 +63,14 @@ def execute(
     order = {domain: number for number, domain in enumerate(domains)}
     batches: dict[str, list[Change]] = {domain: [] for domain in domains}
     for step in doable:
-        needed = [declared.place(role)[0] for role in step.roles]
-        batches[max([step.domain, *needed], key=lambda domain: order.get(domain, 0))].append(step)
+        batches[max(_needed(declared, step), key=lambda domain: order.get(domain, 0))].append(step)
     for domain, batch in batches.items():
         batch.sort(key=lambda step: step.domain != domain)  # what waited for this domain's roles comes after them
     taken: list[Change] = []
     failures: list[Failure] = []
     failed: set[str] = set()
     for domain in domains:
-        batch = [step for step in batches[domain] if not failed & {step.domain, *(declared.place(role)[0] for role in step.roles)}]
+        batch = [step for step in batches[domain] if not failed & _needed(declared, step)]
         waiting = [step for step in batches[domain] if step not in batch]
         failure = _transaction(connection, domain, batch, finish, begin)
         if failure is None:
@@ -81,6 +82,11 @@ def execute(
             if not domain:  # without the platform's own tables nothing else can be
                 return Applied(tuple(taken), (*left, *(step for of in domains[1:] for step in batches[of])), tuple(failures))
     return Applied(tuple(taken), tuple(left), tuple(failures))
+
+
+def _needed(declared: Declared, step: Change) -> set[str]:
+    """The domains whose transactions must have been: the step's own, and those that make the roles to which it gives something."""
+    return {step.domain, *(declared.place(role)[0] for role in step.roles if step.action != "revoke")}
 
 
 def _transaction(

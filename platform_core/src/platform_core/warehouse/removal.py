@@ -60,7 +60,8 @@ def _role(declared: Declared, found: Observed, role: str) -> Change:
     if found.roles[role].elsewhere:
         detail = "another database of the server uses the role, so it stays"
         return Change("drop", f"all rights of role {role}", clear, *place, "remove", prune=True, detail=detail)
-    return Change("drop", f"role {role}", sql.SQL("{}; DROP ROLE {}").format(clear, name), *place, "remove", prune=True)
+    statement = sql.SQL("{}; DROP ROLE {}").format(clear, name)
+    return Change("drop", f"role {role}", statement, *place, "remove", prune=True, drops=role)
 
 
 def _relations(mesh: Mesh, declared: Declared, found: Observed) -> Iterator[Change]:
@@ -93,27 +94,28 @@ def _leaning(connection: Connection, declared: Declared, found: Observed, schema
     """Schema to a relation of another domain that a CASCADE would take along; asked once for all."""
     if not schemas:
         return {}
-    rows = connection.execute(_LEANING, {"schemas": schemas}).fetchall()
     taken: dict[str, str] = {}
-    for schema, other, relation in rows:
-        mine = declared.place(schema)[0] or declared.place(found.schemas.get(schema, ""))[0]
-        theirs = declared.place(other)[0] or declared.place(found.schemas.get(other, ""))[0]
-        if other not in schemas and theirs != mine:
+    for schema, other, relation in connection.execute(_LEANING, {"schemas": schemas}).fetchall():
+        mine, theirs = (declared.place(of)[0] or declared.place(found.schemas.get(of, ""))[0] for of in (schema, other))
+        if theirs != mine:
             taken.setdefault(schema, f"{other}.{relation}")
     return taken
 
 
 _LEANING = """
-    SELECT DISTINCT n.nspname, m.nspname, u.relname
-    FROM pg_catalog.pg_depend AS d
-    JOIN pg_catalog.pg_rewrite AS w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid
-    JOIN pg_catalog.pg_class AS u ON u.oid = w.ev_class JOIN pg_catalog.pg_namespace AS m ON m.oid = u.relnamespace
-    JOIN pg_catalog.pg_class AS c ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = d.refobjid
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = ANY(%(schemas)s) AND m.oid <> n.oid
-    UNION
-    SELECT DISTINCT n.nspname, m.nspname, u.relname
-    FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_catalog.pg_class AS u ON u.oid = k.conrelid
-    JOIN pg_catalog.pg_namespace AS m ON m.oid = u.relnamespace
-    WHERE n.nspname = ANY(%(schemas)s) AND m.oid <> n.oid"""
+    WITH RECURSIVE stands (upper, lower) AS (
+        SELECT w.ev_class, d.refobjid
+        FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_rewrite AS w ON w.oid = d.objid
+        WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+          AND w.ev_class <> d.refobjid
+        UNION
+        SELECT k.conrelid, k.confrelid FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+    ), leaning (schema, relation) AS (
+        SELECT n.nspname, c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = ANY(%(schemas)s)
+        UNION
+        SELECT leaning.schema, stands.upper FROM leaning JOIN stands ON stands.lower = leaning.relation
+    )
+    SELECT leaning.schema, n.nspname, c.relname
+    FROM leaning JOIN pg_catalog.pg_class AS c ON c.oid = leaning.relation JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname <> leaning.schema ORDER BY 1, 2, 3"""

@@ -1,0 +1,435 @@
+"""Plan and apply over everything that the files govern, on the real server: what is shown is done, once, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from port_bench import column, contract, product, reads, table
+from psycopg import sql
+
+from platform_core.contracts import DataProduct, InputPort, Mesh
+from platform_core.contracts.model import Role
+from platform_core.publishing import PublishingError, governance, publish
+from platform_core.quality import AuditReport
+from platform_core.warehouse import EmbeddedPostgres, StalePlanError, Warehouse, apply, execution, prepare_databases, readers
+
+
+@pytest.fixture(scope="module")
+def one_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+    """A database for all tests of this module."""
+    name = f"governed_{os.getpid()}"
+    warehouse = Warehouse({**postgres.conninfo(), "dbname": name}, server=postgres)
+    prepare_databases(warehouse)
+    yield warehouse
+    with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse(one_warehouse: Warehouse) -> Iterator[Warehouse]:
+    """The same without anything of the mesh: a mesh of no domains was pruned."""
+    yield one_warehouse
+    while apply(one_warehouse, _mesh(()), prune=True):  # what another domain stands on goes after it
+        pass
+    with one_warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("DROP SCHEMA mesh CASCADE")
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A folder with a file that a plan is compiled from."""
+    folder = tmp_path / "domains" / "ga" / "src" / "ga"
+    folder.mkdir(parents=True)
+    (folder / "product.odps.yaml").write_text("id: ga.p\n")
+    return tmp_path
+
+
+def _product(name: str, *inputs: InputPort, tables: tuple[str, ...] = ("t",)) -> DataProduct:
+    promise = contract(*(table(each, {"number": "integer", "email": "text"}) for each in tables), product=name)
+    domain = name.partition(".")[0]
+    roles = tuple(Role(f"{name.replace('.', '_')}_reader{end}", "read", None, None, domains=("ga", "gb")) for end in ("", "_pii"))
+    return replace(product(replace(promise, roles=roles), *inputs), domain=domain)
+
+
+def _mesh(domains: tuple[str, ...], *products: DataProduct, broken: frozenset[str] = frozenset()) -> Mesh:
+    contracts = {port.contract_id: port.contract for item in products for port in item.outputs}
+    return Mesh(domains, {item.id: item for item in products}, contracts, (), broken)
+
+
+P = _product("ga.p")
+Q = _product("gb.q", reads("ga.p.p"))
+BOTH = _mesh(("ga", "gb"), P, Q)
+WITHOUT_Q = _mesh(("ga", "gb"), P)
+
+
+def _publish(warehouse: Warehouse, mesh: Mesh, *products: DataProduct) -> None:
+    for item in products:
+        promise = item.outputs[0].contract
+        with warehouse.connect_domain(item.domain) as connection:
+            for each in promise.tables:
+                connection.execute(
+                    sql.SQL("CREATE TABLE {} AS SELECT 1 AS number, 'a'::text AS email").format(
+                        sql.Identifier(f"{item.domain}_build", each.model)
+                    )
+                )
+        outcome = publish(warehouse, promise, readers(mesh, promise), lambda _: AuditReport(()), code_version="c")
+        assert outcome.published
+
+
+def _left(warehouse: Warehouse, mesh: Mesh) -> list[str]:
+    return [str(step) for step in governance.plan(warehouse, mesh, Path("/nowhere")).steps]
+
+
+def _names(warehouse: Warehouse) -> set[str]:
+    with warehouse.connect_platform(autocommit=True) as admin:
+        return {str(name) for (name,) in admin.execute("SELECT nspname FROM pg_namespace UNION SELECT rolname FROM pg_roles").fetchall()}
+
+
+# what is shown is done
+
+
+def test_a_plan_touches_nothing_and_its_apply_leaves_nothing(warehouse: Warehouse, repo: Path) -> None:
+    made = governance.plan(warehouse, BOTH, repo)
+    assert {step.kind for step in made.steps} <= {"create", "drift"}  # roles of the server may be there already
+    assert "ga_p" not in _names(warehouse) & {"ga_p"}
+    applied = governance.apply(warehouse, BOTH, repo, expected=made)
+    assert sorted(map(str, applied.taken)) == sorted(map(str, made.steps))
+    assert (applied.left, applied.failures) == ((), ())
+    assert _left(warehouse, BOTH) == []
+    assert governance.apply(warehouse, BOTH, repo).taken == ()
+
+
+def test_steps_say_whose_they_are(warehouse: Warehouse, repo: Path) -> None:
+    places = {step.object: (step.domain, step.product) for step in governance.plan(warehouse, BOTH, repo).steps}
+    assert places["schema ga_raw"] == ("ga", "")
+    assert places["schema gb_q_data"] == ("gb", "gb.q")
+    assert places["usage on schema ga_p to gb_owner"] == ("ga", "ga.p")
+    assert places["schema mesh with the platform's own tables"] == ("", "")
+
+
+def test_a_plans_file_is_applied_and_refused_once_files_or_warehouse_changed(warehouse: Warehouse, repo: Path, tmp_path: Path) -> None:
+    path = tmp_path / "release.plan"
+    governance.write_plan(governance.plan(warehouse, BOTH, repo), path)
+    (repo / "domains/ga/src/ga/product.odps.yaml").write_text("id: ga.other\n")
+    with pytest.raises(StalePlanError, match="the files were changed since the plan was made"):
+        governance.apply(warehouse, BOTH, repo, expected=governance.read_plan(path))
+    governance.write_plan(governance.plan(warehouse, BOTH, repo), path)
+    apply(warehouse, _mesh(("ga",)))
+    with pytest.raises(StalePlanError, match="the warehouse is not what the plan was made for"):
+        governance.apply(warehouse, BOTH, repo, expected=governance.read_plan(path))
+    assert "gb_q" not in _names(warehouse) & {"gb_q"}, "a refused plan does nothing"
+    governance.write_plan(governance.plan(warehouse, BOTH, repo), path)
+    assert governance.apply(warehouse, BOTH, repo, expected=governance.read_plan(path)).failures == ()
+    assert _left(warehouse, BOTH) == []
+
+
+def test_a_grant_by_hand_makes_a_plan_stale_although_its_steps_are_the_same(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    made = governance.plan(warehouse, BOTH, repo)
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("GRANT USAGE ON SCHEMA ga_raw TO gb_owner")
+    with pytest.raises(StalePlanError):
+        governance.apply(warehouse, BOTH, repo, expected=made)
+
+
+def test_a_publication_does_not_make_a_plan_stale(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    _publish(warehouse, BOTH, P)
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("GRANT USAGE ON SCHEMA ga_raw TO gb_owner")
+    made = governance.plan(warehouse, BOTH, repo)
+    with warehouse.connect_domain("ga") as connection:
+        connection.execute("DROP VIEW ga_build.t")
+    _publish(warehouse, BOTH, P)
+    assert [str(step) for step in governance.apply(warehouse, BOTH, repo, expected=made).taken] == [
+        "revoke usage on schema ga_raw from gb_owner"
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "mesh plan 0", "files": "", "state": ""}', '{"format": "mesh plan 1"}', "\x00"])
+def test_what_is_no_plan_is_refused_with_a_remedy(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.plan"
+    path.write_text(text)
+    with pytest.raises(PublishingError, match=r"(?s)plan.*mesh plan --out"):
+        governance.read_plan(path)
+
+
+def test_a_plans_file_holds_neither_statements_nor_secrets(warehouse: Warehouse, repo: Path, tmp_path: Path) -> None:
+    governance.write_plan(governance.plan(warehouse, BOTH, repo), tmp_path / "p")
+    text = (tmp_path / "p").read_text()
+    assert "CREATE ROLE" not in text
+    assert "PASSWORD" not in text
+
+
+# one transaction a domain
+
+
+def test_one_domains_failure_leaves_the_others_applied(warehouse: Warehouse, repo: Path) -> None:
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+                      " IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'ga_p_data') THEN"
+                      " RAISE EXCEPTION 'the disk is full' USING HINT = 'make room'; END IF; END $$")  # fmt: skip
+        admin.execute("CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION public.refuse()")
+        applied = governance.apply(warehouse, BOTH, repo)
+        (failure,) = applied.failures
+        assert (failure.domain, failure.object, failure.reason) == ("ga", "create schema ga_p_data", "the disk is full")
+        assert failure.remedy == "make room"
+        schemas = {str(name) for (name,) in admin.execute("SELECT nspname FROM pg_namespace").fetchall()}
+        assert {"gb_q", "gb_raw"} <= schemas
+        assert not {"ga_p", "ga_raw"} & schemas, "nothing of the failed domain stands"
+        admin.execute("DROP EVENT TRIGGER refuse; DROP FUNCTION public.refuse()")
+    assert governance.apply(warehouse, BOTH, repo).failures == ()
+    assert _left(warehouse, BOTH) == []
+
+
+def _apply_in_process(warehouse: Warehouse, stop_at: int | None) -> None:
+    """Applies; kills itself with SIGKILL before a given transaction."""
+    seen = itertools.count()
+    original = execution._transaction  # pyright: ignore[reportPrivateUsage]
+
+    def counted(*arguments: object) -> object:
+        if next(seen) == stop_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments)  # pyright: ignore[reportArgumentType]
+
+    execution._transaction = counted  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    governance.apply(warehouse, BOTH, Path("/nowhere"))
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 2])
+def test_an_apply_killed_between_two_domains_is_finished_by_the_next(warehouse: Warehouse, stop_at: int) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_apply_in_process, args=(warehouse, stop_at))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    governance.apply(warehouse, BOTH, Path("/nowhere"))
+    assert _left(warehouse, BOTH) == []
+
+
+def test_an_apply_killed_within_a_domain_leaves_that_domain_as_it_was(warehouse: Warehouse) -> None:
+    blocked = "SELECT pg_advisory_lock(1)"
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("CREATE FUNCTION public.wait() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+                      " IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'gb_q') THEN"
+                      " PERFORM pg_advisory_lock(1); END IF; END $$")  # fmt: skip
+        admin.execute("CREATE EVENT TRIGGER wait ON ddl_command_end WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION public.wait()")
+        admin.execute(blocked.encode())
+        process = multiprocessing.get_context("fork").Process(target=_apply_in_process, args=(warehouse, None))
+        process.start()
+        deadline = time.monotonic() + 60
+        while not admin.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted").fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+        process.join(60)
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted")
+        admin.execute("DROP EVENT TRIGGER wait; DROP FUNCTION public.wait()")
+        schemas = {str(name) for (name,) in admin.execute("SELECT nspname FROM pg_namespace").fetchall()}
+    assert "ga_p" in schemas
+    assert not {"gb_q", "gb_raw"} & schemas
+    governance.apply(warehouse, BOTH, Path("/nowhere"))
+    assert _left(warehouse, BOTH) == []
+
+
+def test_applies_of_four_processes_end_consistent_and_without_error(warehouse: Warehouse) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_apply_in_process, args=(warehouse, None)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    assert _left(warehouse, BOTH) == []
+
+
+# removals
+
+
+def test_what_is_gone_loses_its_access_at_once_and_its_data_only_when_pruned(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    _publish(warehouse, BOTH, P, Q)
+    assert _left(warehouse, BOTH) == []
+    applied = governance.apply(warehouse, WITHOUT_Q, repo)
+    assert {step.kind for step in (*applied.taken, *applied.left)} == {"remove"}
+    assert "revoke usage on schema ga_p from gb_owner" in map(str, applied.taken), "what gb.q was declared to read"
+    assert {str(step) for step in applied.left} >= {"drop schema gb_q", "drop schema gb_q_data", "drop port gb.q.q"}
+    with warehouse.connect_platform(autocommit=True) as admin:
+        assert admin.execute("SELECT count(*) FROM gb_q.t").fetchone() == (1,)
+    again = governance.apply(warehouse, WITHOUT_Q, repo)
+    assert again.taken == ()
+    assert sorted(map(str, again.left)) == sorted(map(str, applied.left)), "a removal stays in sight until it is pruned"
+    pruned = governance.apply(warehouse, WITHOUT_Q, repo, prune=True)
+    assert pruned.failures == ()
+    assert not {"gb_q", "gb_q_data"} & _names(warehouse)
+    assert {"gb_raw", "gb_build", "ga_p", "ga_p_data"} <= _names(warehouse)
+    assert _left(warehouse, WITHOUT_Q) == []
+    assert governance.apply(warehouse, BOTH, repo).failures == (), "and it can come back"
+    assert _left(warehouse, BOTH) == []
+
+
+def test_a_domain_that_is_gone_is_pruned_with_its_roles(warehouse: Warehouse, repo: Path) -> None:
+    lone = _product("gonedomain.z")
+    mesh = _mesh(("ga", "gonedomain"), P, lone)
+    apply(warehouse, mesh)
+    _publish(warehouse, mesh, lone)
+    assert {"gonedomain_owner", "gonedomain_job", "gonedomain_z_reader"} <= _names(warehouse)
+    left = _mesh(("ga",), P)
+    assert governance.apply(warehouse, left, repo, prune=True).failures == ()
+    assert [name for name in _names(warehouse) if name.startswith("gonedomain")] == []
+    assert _left(warehouse, left) == []
+
+
+def test_pruning_never_takes_what_another_domain_built_on_it(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    _publish(warehouse, BOTH, P)
+    with warehouse.connect_domain("gb") as connection:
+        connection.execute("CREATE VIEW gb_build.mine AS SELECT number FROM ga_p.t")
+    left = _mesh(("ga", "gb"), Q)
+    applied = governance.apply(warehouse, left, repo, prune=True)
+    assert "report schema ga_p" in map(str, applied.left)
+    with warehouse.connect_platform(autocommit=True) as admin:
+        assert admin.execute("SELECT to_regclass('gb_build.mine') IS NOT NULL, to_regclass('ga_p.t') IS NOT NULL").fetchone() == (
+            True,
+            True,
+        )
+
+
+def test_a_product_whose_files_cannot_be_read_keeps_everything(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    _publish(warehouse, BOTH, P, Q)
+    for broken, product_left in (("gb.q", P), ("ga.p", Q)):
+        mesh = _mesh(("ga", "gb"), product_left, broken=frozenset({broken}))
+        assert governance.apply(warehouse, mesh, repo, prune=True).taken == (), broken
+        with warehouse.connect_domain("gb") as connection:
+            assert connection.execute("SELECT count(*) FROM ga_p.t").fetchone() == (1,)
+    assert _left(warehouse, BOTH) == []
+
+
+def test_what_was_put_among_ports_and_versions_by_hand_is_drift_and_stays_until_pruned(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    _publish(warehouse, BOTH, P)
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute("CREATE TABLE ga_p.mine AS SELECT 1 AS a; ALTER TABLE ga_p.mine OWNER TO ga_owner")
+        admin.execute("CREATE TABLE ga_p_data.mine AS SELECT 1 AS a; ALTER TABLE ga_p_data.mine OWNER TO mesh_keeper")
+        admin.execute(
+            "CREATE SCHEMA ga_side AUTHORIZATION ga_owner; CREATE TABLE ga_side.t (a int); ALTER TABLE ga_side.t OWNER TO ga_owner"
+        )
+    found = governance.plan(warehouse, BOTH, repo).steps
+    assert {str(step) for step in found} == {"drop table ga_p.mine", "drop table ga_p_data.mine", "drop schema ga_side"}
+    assert {(step.kind, step.prune) for step in found} == {("drift", True)}
+    assert governance.apply(warehouse, BOTH, repo).taken == ()
+    with warehouse.connect_platform(autocommit=True) as admin:
+        assert admin.execute("SELECT count(*) FROM ga_p.mine, ga_p_data.mine").fetchone() == (1,)
+    assert len(governance.apply(warehouse, BOTH, repo, prune=True).taken) == 3
+    assert _left(warehouse, BOTH) == []
+
+
+# names
+
+
+def test_two_products_that_would_share_a_schema_are_refused(warehouse: Warehouse, repo: Path) -> None:
+    mesh = _mesh(("ga", "ga_p"), _product("ga.p_raw"))
+    with pytest.raises(Exception, match=r"(?s)ga\.p_raw.*would share the schema 'ga_p_raw'|ga_p.*would share"):
+        governance.plan(warehouse, mesh, repo)
+
+
+@pytest.mark.parametrize("name", ["a" * 60, "pg"])
+def test_names_that_postgres_would_cut_or_refuse_are_refused(warehouse: Warehouse, repo: Path, name: str) -> None:
+    with pytest.raises(Exception, match="which Postgres does not allow"):
+        governance.plan(warehouse, _mesh((name,)), repo)
+
+
+ODD = ['a"b', "a b", "ünï", "a;DROP TABLE mesh.ports;--", "😀", "a'b", "%s{}", "select", "A" * 40, "a.b", "\\", "$$"]
+
+
+def test_odd_names_of_tables_and_columns_stay_data(warehouse: Warehouse, repo: Path) -> None:
+    """Lint refuses them; should one get through, it is still only a name."""
+    tables = [
+        replace(table("t", {}), name=name, physical_name=name, columns=(column(name, "integer"),), model=f"m{number}")
+        for number, name in enumerate(ODD)
+    ]
+    item = replace(product(contract(*tables, product="ga.p")), domain="ga")
+    mesh = _mesh(("ga", "gb"), item, replace(Q, inputs=(reads("ga.p.p"),)))
+    assert governance.apply(warehouse, mesh, repo).failures == ()
+    with warehouse.connect_domain("ga") as connection:
+        for each in tables:
+            name = sql.Identifier(each.physical_name)
+            connection.execute(sql.SQL("CREATE TABLE {} AS SELECT 1 AS {}").format(sql.Identifier("ga_build", each.model), name))
+    promise = item.outputs[0].contract
+    assert publish(warehouse, promise, readers(mesh, promise), lambda _: AuditReport(()), code_version="c").published
+    assert _left(warehouse, mesh) == []
+    with warehouse.connect_platform(autocommit=True) as admin:
+        for name in ODD:
+            admin.execute(sql.SQL("GRANT SELECT ({}) ON {} TO PUBLIC").format(sql.Identifier(name), sql.Identifier("ga_p", name)))
+    assert len(governance.apply(warehouse, mesh, repo).taken) == len(ODD)
+    assert _left(warehouse, mesh) == []
+
+
+# any mesh
+
+DOMAINS = ("ga", "gb", "gc")
+
+
+@st.composite
+def meshes(draw: st.DrawFn) -> Mesh:
+    """Up to five products in up to three domains that read each other."""
+    domains = tuple(draw(st.lists(st.sampled_from(DOMAINS), min_size=1, unique=True)))
+    names = draw(st.lists(st.tuples(st.sampled_from(domains), st.sampled_from("pq")), max_size=5, unique=True))
+    products: list[DataProduct] = []
+    for domain, name in names:
+        inputs = [
+            reads(f"{other.id}.{other.outputs[0].name}", personal_data=draw(st.booleans())) for other in products if draw(st.booleans())
+        ]
+        tables = tuple(draw(st.lists(st.sampled_from(("t", "u")), min_size=1, unique=True)))
+        products.append(_product(f"{domain}.{name}", *inputs, tables=tables))
+    return _mesh(domains, *products)
+
+
+DRIFT = (
+    "GRANT USAGE ON SCHEMA {schema} TO PUBLIC",
+    "GRANT CREATE ON SCHEMA {schema} TO ga_job",
+    "ALTER SCHEMA {schema} OWNER TO mesh_platform",
+    "GRANT mesh_member TO ga_job",
+    "ALTER ROLE {domain}_owner CREATEDB",
+    "REVOKE {domain}_owner FROM {domain}_job",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE {domain}_owner GRANT SELECT ON TABLES TO PUBLIC",
+    "DROP POLICY read ON mesh.ports",
+    "DROP SCHEMA {domain}_build CASCADE",
+)
+
+
+@settings(
+    max_examples=int(os.environ.get("MESH_GOVERNANCE_EXAMPLES", "12")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(mesh=meshes(), drift=st.lists(st.tuples(st.sampled_from(DRIFT), st.integers(0, 9), st.integers(0, 9)), max_size=3))
+def test_any_mesh_is_applied_once_and_any_drift_is_undone(one_warehouse: Warehouse, mesh: Mesh, drift: list[tuple[str, int, int]]) -> None:
+    repo = Path("/nowhere")
+    made = governance.plan(one_warehouse, mesh, repo)
+    applied = governance.apply(one_warehouse, mesh, repo, expected=made, prune=True)
+    assert (applied.failures, [step for step in applied.left if step.doable]) == ((), [])
+    assert _left(one_warehouse, mesh) == []
+    with one_warehouse.connect_platform(autocommit=True) as admin:
+        for statement, at, within in drift:
+            domain = mesh.domains[at % len(mesh.domains)]
+            schemas = [f"{domain}_raw", *(item.schema for item in mesh.products.values())]
+            with contextlib.suppress(psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):  # not in this mesh, or done already
+                admin.execute(statement.format(domain=domain, schema=schemas[within % len(schemas)]).encode())
+    found = governance.plan(one_warehouse, mesh, repo)
+    assert {step.kind for step in found.steps} <= {"drift"}
+    repaired = governance.apply(one_warehouse, mesh, repo, expected=found)
+    assert (repaired.failures, repaired.left) == ((), ())
+    assert _left(one_warehouse, mesh) == []
