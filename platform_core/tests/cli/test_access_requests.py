@@ -185,3 +185,9 @@ def test_the_shell_completes_ports_and_those_who_asked(quick: Mesh) -> None:
     asking: Any = SimpleNamespace(params={"port": PORT}, command=SimpleNamespace(name="request"))
     assert access_requests.complete_principal(approving, "") == ["domain:sales"]
     assert access_requests.complete_principal(asking, "domain:m") == [WHO]
+
+
+def test_the_owners_of_a_product_review_what_is_decided_about_it(quick: Mesh) -> None:
+    lines = quick("access", "codeowners").out.splitlines()
+    assert f"/domains/customer/access/customer.profiles.* {OWNER}" in lines
+    assert len(lines) == len(quick("access", "codeowners", "--json").json()["codeowners"]) == 5

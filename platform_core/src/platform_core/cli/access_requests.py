@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -142,6 +143,26 @@ def revoke(port: Port, principal: For, reason: Annotated[str, typer.Option(help=
     session = Session.open()
     made = _add(session, session.contract(port), principal, "revoked", as_, {"reason": reason})
     _say(session, made, as_json, "commit the file; the platform takes the access back within a minute of reading it, ./mesh apply at once")
+
+
+@access.command()
+def codeowners(as_json: AsJson = False) -> None:
+    """Print the lines of a CODEOWNERS file that ask the owners of each product to review what is decided about its ports.
+
+    Example:
+
+      ./mesh access codeowners >> .github/CODEOWNERS
+    """
+    session = Session.open()
+    lines = [
+        (f"/domains/{product.domain}/access/{product.id}.*", sorted({name for port in product.outputs for name in _owners(session.mesh, port.contract)}))
+        for _, product in sorted(session.mesh.products.items())
+    ]
+    if as_json:
+        print_json({"codeowners": [{"pattern": pattern, "owners": owners} for pattern, owners in lines]})
+        return
+    for pattern, owners in lines:
+        sys.stdout.write(f"{pattern} {' '.join(owners)}\n")
 
 
 def _add(session: Session, contract: Contract, principal: str, action: str, as_: str | None, entry: Mapping[str, Any]) -> AccessRequest:
