@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts.access_request import STATES, end_of
@@ -52,7 +53,6 @@ def list_requests(
 
       ./mesh access list --state pending --domain customer
     """
-    from rich.markup import escape
     from rich.table import Table
 
     session, now = Session.open(), datetime.now(UTC)
@@ -75,7 +75,7 @@ def list_requests(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("state", "port", "for", "personal data", "until", "asked by", "decided by"):
         table.add_column(title, overflow="fold")
-    table.add_column("purpose", no_wrap=True, overflow="ellipsis")
+    table.add_column("purpose", no_wrap=True, overflow="ellipsis", max_width=40)
     for row in rows:
         colour = _COLOURS[row["state"]]
         decision: dict[str, Any] = row["revoked"] or row["approved"] or row["denied"] or {}
@@ -198,37 +198,47 @@ def _personal(session: Session, contract_id: str) -> set[str]:
 
 
 def _show(session: Session, found: list[Reading], column: str | None, clear: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("basis", "port", "for", "in clear", "masked", "from", "to", "why and by what"):
-        table.add_column(title, overflow="fold")
+    heading = ""
     for reading in found:
         kept = {(row["column"], row["sees"]) for row in _rows(session, reading, column, clear)}
         if not kept:
             continue
-        shown = [_columns(session, reading, names, kept, sees) for sees, names in (("clear", reading.clear), ("masked", reading.masked))]
-        lines = [" ".join(reading.why.split()) if reading.basis == "declared" else reading.why]
-        if reading.file:
-            source = f"{reading.file} {f'({reading.commit[:9]})' if reading.commit else '(not committed)'}"
-            lines.append(f"{source}{f', approved by {reading.by}' if reading.by else ''}")
-        begins = f"{reading.begins:%Y-%m-%d %H:%M}" if reading.begins else "not committed"
-        ends = f"{reading.ends:%Y-%m-%d %H:%M}" if reading.ends else "-"
-        table.add_row(*map(escape, (reading.basis, reading.contract_id, reading.principal, *shown, begins, ends, "\n".join(lines))))
-    out.print(table if table.row_count else "nobody")
+        title = f"{reading.contract_id}, read by {reading.principal}"
+        if title != heading:
+            out.print(f"{chr(10) if heading else ''}[bold]{escape(title)}[/]")
+            heading = title
+        shown = [
+            f"{word} {_columns(session, reading, names, kept, sees)}"
+            for word, sees, names in (("in clear:", "clear", reading.clear), ("masked:", "masked", reading.masked))
+            if any((name, sees) in kept for name in names)
+        ]
+        since = f"{reading.begins:%Y-%m-%d %H:%M:%S}" if reading.begins else "not committed"
+        until = f"{reading.ends:%Y-%m-%d %H:%M:%S}" if reading.ends else "now"
+        colour = "cyan" if reading.basis == "declared" else "green"
+        out.print(f"  [{colour}]{reading.basis:<8}[/]  {since:<19} to {until:<19}  ", end="")
+        out.print("; ".join(shown), markup=False, soft_wrap=True)
+        for line in _why(reading):
+            out.print(f"            {line}", markup=False, soft_wrap=True, style="dim")
+    if not heading:
+        out.print("nobody")
+
+
+def _why(reading: Reading) -> list[str]:
+    """Why, and by which line of which commit; what was found in force says itself what it rests on."""
+    if reading.file is None:
+        return reading.why.splitlines()
+    commit = f"commit {reading.commit[:9]}" if reading.commit else "not committed"
+    approved = f", approved by {reading.by}" if reading.by else ""
+    return [" ".join(reading.why.split()), f"{reading.file}, {commit}{approved}"]
 
 
 def _columns(session: Session, reading: Reading, names: tuple[str, ...], kept: set[tuple[str, str]], sees: str) -> str:
-    """The columns, or `all` and a number when there is nothing more to tell."""
+    """The columns by name, those without personal data by their number where nothing else was asked for."""
     shown = [name for name in names if (name, sees) in kept]
-    if not shown:
-        return "-"
-    tables = {name.partition(".")[0] for name in (*reading.clear, *reading.masked)}
-    if len(shown) == len(reading.clear) + len(reading.masked):
-        return f"all {len(shown)}"
+    whole = len(kept) == len(reading.clear) + len(reading.masked)
     personal = _personal(session, reading.contract_id)
-    texts = [name if len(tables) > 1 else name.partition(".")[2] for name in shown]
-    if sees == "clear" and reading.masked and not any(name in personal for name in shown) and len(shown) == len(reading.clear):
-        return f"the other {len(shown)}"
-    return ", ".join(texts)
+    several = len({name.partition(".")[0] for name in (*reading.clear, *reading.masked)}) > 1
+    named = [name for name in shown if not whole or name in personal]
+    texts = [name if several else name.partition(".")[2] for name in named]
+    plain = len(shown) - len(named)
+    return ", ".join([*texts, *([f"{plain} without personal data"] if plain else [])])

@@ -24,6 +24,8 @@ class Reason:
         allowed_by: The line that allows it: the contract's role, or the approval again.
         purpose: Why: what the product is for, or the purpose of the request.
         request: The request, when it is one.
+        reader: The product with the input port, when it is one.
+        role: The entry of the contract's ``roles`` that allows it.
     """
 
     kind: Literal["input port", "request"]
@@ -32,13 +34,16 @@ class Reason:
     allowed_by: Location
     purpose: str
     request: AccessRequest | None = None
+    reader: str | None = None
+    role: str | None = None
 
     @property
     def text(self) -> str:
-        """One line, with paths from the repository's root."""
+        """One line; without line numbers, so that it stays the same while only the lines around it change."""
         if self.request is not None:
-            return f"request {self.request.requested.location.in_repo}, approved by {self.request.approved.by if self.request.approved else '?'}"
-        return f"input port {self.location.in_repo}, allowed by the role at {self.allowed_by.in_repo}"
+            by = self.request.approved.by if self.request.approved else "nobody"
+            return f"request #{self.request.number} of {self.request.requested.location.file.name}, approved by {by}"
+        return f"input port of {self.reader}, allowed by the contract's role {self.role}"
 
 
 def reasons(mesh: Mesh, contract: Contract, principal: str, now: datetime) -> tuple[Reason, ...]:
@@ -52,7 +57,8 @@ def reasons(mesh: Mesh, contract: Contract, principal: str, now: datetime) -> tu
             allowed = ground(mesh, contract, name, now, clear=clear)
             if allowed is not None and allowed.kind == "role":
                 purpose = (product.description_purpose or product.title).strip()
-                found.append(Reason("input port", clear, port.location, allowed.location, f"{product.id}: {purpose}"))
+                role = naming.pii_reader_role(contract.product_id) if clear else naming.reader_role(contract.product_id)
+                found.append(Reason("input port", clear, port.location, allowed.location, purpose, reader=product.id, role=role))
                 break
     return tuple(found)
 

@@ -100,7 +100,7 @@ def _reading(
         masked,
         begins,
         ends,
-        reason.purpose,
+        f"{reason.reader}: {reason.purpose}" if reason.reader else reason.purpose,
         reason.location.in_repo,
         commit.commit if commit else None,
         by,
