@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from platform_core.cli.bench import NAMES
 from platform_core.cli.session import AsJson
 from platform_core.settings import Settings
 
@@ -102,7 +103,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: up, ingest, plan.", autocompletion=lambda: ["up", "ingest", "plan"])],
+    name: Annotated[str, typer.Argument(help=f"What to measure: {', '.join(NAMES)}.", autocompletion=lambda: list(NAMES))],
     repeat: Annotated[int, typer.Option(help="Runs; the median counts. Fewer than three only to try it out.", min=1)] = 3,
     users: Annotated[int, typer.Option(help="ingest: size of the recording; twice as many records, 0.9 kB a user.", min=100)] = 200_000,
     peers: Annotated[bool, typer.Option(help="ingest: measure dlt and PyAirbyte too, some four minutes more.")] = True,
