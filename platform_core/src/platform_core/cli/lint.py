@@ -126,7 +126,8 @@ def lint(
     if paths:
         sys.exit(_lint_paths(paths, chosen, documented=documented))
     session = Session.open()
-    problems = [problem for source in SOURCES for problem in source(session)]
+    with err.status("reading the files of the mesh"):
+        problems = [problem for source in SOURCES for problem in source(session)]
     told = [(owner, clause, relative(session, at)) for owner, clause, at in session.mesh.documented_only]
     if chosen is Format.JSON:
         listed = [{"contract": owner, "clause": clause, "at": at} for owner, clause, at in told]

@@ -138,16 +138,17 @@ _ODPS: tuple[tuple[Effect, str, str], ...] = (
     ("documented only", _NOTES, r"support\[\]\.(?:description|invitationUrl|tags|tool)|tenant|productCreatedTs|deprecated"),
 )  # fmt: skip
 
-_CLAUSES: Mapping[Standard, tuple[Clause, ...]] = {
+CLAUSES: Mapping[Standard, tuple[Clause, ...]] = {
     "odcs": tuple(Clause(effect, where, re.compile(paths)) for effect, where, paths in _ODCS),
     "odps": tuple(Clause(effect, where, re.compile(paths)) for effect, where, paths in _ODPS),
 }
+"""What becomes of the clauses of a standard: the first group that fits a path decides."""
 
 
 @functools.cache
 def clause_of(standard: Standard, path: str) -> Clause | None:
     """What the platform does with the clause at ``path``; None when no line of the table names it."""
-    return next((clause for clause in _CLAUSES[standard] if clause.paths.fullmatch(path)), None)
+    return next((clause for clause in CLAUSES[standard] if clause.paths.fullmatch(path)), None)
 
 
 def undelivered(standard: Standard, path: str, item: Mapping[str, Any]) -> str | None:

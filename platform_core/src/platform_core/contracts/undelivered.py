@@ -6,13 +6,14 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from platform_core.contracts.clause_effects import clause_of, undelivered
+from platform_core.contracts.clause_effects import PLATFORM_PROPERTIES, clause_of, undelivered
 from platform_core.contracts.clause_paths import clauses_of, folded
 from platform_core.contracts.official import Standard
 from platform_core.contracts.problem import Problem, did_you_mean
 from platform_core.contracts.source import Document, Location, Step
 
-_NAMES = ("physicalName", "name", "property", "role", "username", "channel", "server", "contractId")
+_NAMES = ("physicalName", "name", "property", "role", "username", "channel", "server", "contractId", "metric", "rule")
+_OPEN = ("customProperties[]", "schema[].properties[].customProperties[]")
 _INSIDE = {"properties": "columns", "items": "items", "map": "map"}
 
 
@@ -21,7 +22,7 @@ def documented_only(document: Document, standard: Standard) -> tuple[list[tuple[
 
     Returns:
         The clauses that are documented only, as people name them (``partitioned of ordered_at``) with their lines; and an error for
-        each key that the schema lets pass although neither the standard nor the platform knows it.
+        each key that the schema lets pass although neither the standard nor the platform knows it, a warning for a slip of the pen.
     """
     walk = _Walk(document, standard)
     walk.mapping(document.data, "", (), ())
@@ -63,9 +64,19 @@ class _Walk:
         label = undelivered(self._standard, path, item)
         if label is not None:
             self._tell(label, _holder(named), steps)
+            self._slip(path, item, steps)
             return
         name = next((str(item[key]) for key in _NAMES if isinstance(item.get(key), str)), None)
-        self.mapping(item, path, steps, (*named, f"={name or steps[-1]}"))
+        self.mapping(item, path, steps, (*named, f"={name or f'{named[-1]}[{steps[-1]}]'}"))
+
+    def _slip(self, path: str, item: Mapping[str, Any], steps: tuple[Step, ...]) -> None:
+        """A custom property that nearly bears a name that the platform acts on; tables, roles and inputs refuse every other name."""
+        known = PLATFORM_PROPERTIES[self._standard].get(path.removesuffix("[]"))
+        given = item.get("property")
+        if known is not None and path in _OPEN and isinstance(given, str) and (hint := did_you_mean(given, known)):
+            message = f"the custom property {given!r} does nothing here{hint}"
+            remedy = "correct the name, or choose one that resembles none of the platform's"
+            self.problems.append(Problem("custom-property", message, self._document.at(*steps, "property"), remedy, "warning"))
 
     def _tell(self, what: str, named: tuple[str, ...], steps: tuple[Step, ...]) -> None:
         item = next((part[1:] for part in reversed(named) if part.startswith("=")), None)
