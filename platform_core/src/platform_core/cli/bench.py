@@ -9,7 +9,7 @@ from rich.table import Table
 from platform_core.cli.session import out, print_json
 from platform_core.errors import MeshError
 
-NAMES = ("up", "ingest", "plan", "publish")
+NAMES = ("up", "ingest", "plan", "mask", "publish")
 
 
 def run_bench(name: str, repeat: int, as_json: bool, *, users: int = 200_000, peers: bool = True) -> None:
@@ -37,6 +37,10 @@ def run_bench(name: str, repeat: int, as_json: bool, *, users: int = 200_000, pe
         from platform_core.cli.bench_plan import bench_plan
 
         document = bench_plan(repeat)
+    elif name == "mask":
+        from platform_core.cli.bench_mask import bench_mask
+
+        document = bench_mask(repeat)
     elif name == "publish":
         from platform_core.cli.bench_publish import bench_publish
 

@@ -287,6 +287,25 @@ CREATE TABLE IF NOT EXISTS mesh.port_views (
     PRIMARY KEY (contract_id, table_name)
 );
 
+-- Whether the transaction's snapshot holds a publication; an error when it does not. Asked by every port view while a query on it is
+-- planned, and by nothing while it runs: declared immutable, although it is not, so that the answer (always true) leaves the plan.
+-- That is sound, because a switch of the port throws away the plans made before, and the snapshots of a session only grow younger.
+-- A transaction in READ COMMITTED takes the snapshot that it reads by after the plan was made: it sees what the view shows.
+CREATE OR REPLACE FUNCTION mesh.shows(port text, shown text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
+        PERFORM FROM mesh.publications AS p WHERE p.contract_id = port AND p.publication = shown;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the port was published after this transaction took its snapshot'
+                USING ERRCODE = 'serialization_failure', HINT = 'Begin the transaction again.';
+        END IF;
+    END IF;
+    RETURN true;
+END
+$$;
+
 -- Keeps what a port serves as it is until the end of the transaction; an error when it serves something else by now.
 CREATE OR REPLACE FUNCTION mesh.hold_port(port text, served text) RETURNS void
 LANGUAGE plpgsql

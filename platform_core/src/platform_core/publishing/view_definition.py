@@ -138,12 +138,8 @@ def define(
         types: Column of the version to its type; the row filter's column need not be shown.
     """
     # A transaction in REPEATABLE READ keeps its first snapshot, but Postgres shows it the newest view: a version that was sealed
-    # later would look empty. It gets a serialization failure instead. Asked once a query, as an init plan.
-    query = sql.SQL(
-        """SELECT {columns} FROM {source} AS v WHERE (SELECT CASE WHEN EXISTS (
-               SELECT FROM mesh.publications AS p WHERE p.contract_id = {contract} AND p.publication = {publication}
-           ) THEN true ELSE mesh.published_later() END){rows}"""
-    ).format(
+    # later would look empty. It gets a serialization failure instead, asked for when a query is planned, at no cost when it runs.
+    query = sql.SQL("SELECT {columns} FROM {source} AS v WHERE mesh.shows({contract}, {publication}){rows}").format(
         columns=sql.SQL(", ").join(_expression(contract, column) for column in columns),
         source=sql.Identifier(naming.data_schema(contract.product_id), version),
         contract=sql.Literal(contract.id),
