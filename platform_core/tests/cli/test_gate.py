@@ -255,6 +255,15 @@ def test_a_changed_model_reaches_the_consumers_of_the_ports_behind_it(clone: Clo
     assert {hit["product"] for hit in change["consumers"]} == {"sales.orders", "marketing.customer_segments"}
 
 
+def test_a_changed_model_that_no_port_is_made_of_reaches_nobody(clone: Clone) -> None:
+    path = clone.root / "dbt_projects/inventory_dbt/models/unused.sql"
+    path.write_text("select count(*) as number from {{ ref('stg_products') }}\n")
+    clone.commit("one more model")
+    path.write_text("select count(*) + 1 as number from {{ ref('stg_products') }}\n")
+    (change,) = clone.json("diff", "HEAD")["changes"]
+    assert (change["ruling"], change["consumers"]) == ("model-changed", [])
+
+
 def test_a_retired_product_may_go(clone: Clone) -> None:
     for name in ("product.odps.yaml", "contracts/customer_segments.odcs.yaml"):
         clone.replace(f"{SEGMENTS}/{name}", ("status: active", "status: retired"))

@@ -53,6 +53,10 @@ class ColumnTraces(Protocol):
         """What a consuming product does with the column, ``places`` without lines; None when its SQL is not known."""
         ...
 
+    def feeds(self, file: str) -> tuple[str, ...] | None:
+        """The contracts whose ports are made of what stands in a model's file; None when its SQL is not known."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class ColumnUses:

@@ -40,7 +40,7 @@ def compare(old: State, new: State, traces: ColumnTraces | None = None) -> Repor
     before, after = (_side(state, [path for path in paths if path in state.files]) for state in (old, new))
     unreadable = (*before.unreadable, *after.unreadable)
     broken = {problem.file for problem in unreadable}
-    changes: list[Change] = [*model_changes(old, new)]
+    changes: list[Change] = [*model_changes(old, new, traces)]
     pairs: dict[str, tuple[Document, Document]] = {}
     for key in dict.fromkeys([*before.documents, *after.documents]):
         left, right = before.documents.get(key), after.documents.get(key)

@@ -8,6 +8,7 @@ from typing import Any
 
 from platform_core.contracts.clauses import physical_name
 from platform_core.contracts.compatibility.change import Change
+from platform_core.contracts.compatibility.column_use import ColumnTraces
 from platform_core.contracts.compatibility.ruling import RULINGS
 from platform_core.contracts.compatibility.sql_text import without_comments
 from platform_core.contracts.compatibility.state import State, text_of
@@ -27,8 +28,11 @@ def named(item: Any) -> str | None:
     return physical_name(item) if isinstance(item, dict) and (item.get("physicalName") or "name" in item) else None
 
 
-def model_changes(old: State, new: State) -> Iterator[Change]:
-    """What became of the dbt models: gone under a promise, written anew, or new."""
+def model_changes(old: State, new: State, traces: ColumnTraces | None = None) -> Iterator[Change]:
+    """What became of the dbt models: gone under a promise, written anew, or new.
+
+    The ports behind a changed model are told by column lineage where ``traces`` know it, else by the names in ``ref``.
+    """
     touched = [key for key, path in old.models.items() if key not in new.models or old.files[path] != new.files[new.models[key]]]
     promised = _promised(new) if touched else {}
     fed = _fed(new, promised) if touched else {}
@@ -44,7 +48,8 @@ def model_changes(old: State, new: State) -> Iterator[Change]:
             yield Change("model", subject, "", "removed", ruling, None, None, "old", path, 1, contracts, table=name)
         elif _code(old.files[path]) != _code(new.files[later]):
             line = _first_other_line(old.files[path], new.files[later])
-            reached = fed.get((domain, name), ())
+            traced = traces.feeds(later) if traces else None
+            reached = fed.get((domain, name), ()) if traced is None else traced
             yield Change("model", subject, "", "changed", RULINGS["model-changed"], None, None, "new", later, line, reached)
     for key, path in new.models.items():
         if key not in old.models:

@@ -53,6 +53,14 @@ class Lineage:
 
     def upstream(self, ref: Ref) -> tuple[frozenset[Ref], frozenset[Ref]]:
         """Everything behind a column: what its values come from, and what else decides them. The column itself is in neither."""
+        direct, indirect = (frozenset(item for item in refs if item.column != ROWS and item != ref) for refs in self._behind(ref))
+        return direct, indirect - direct
+
+    def relations_behind(self, ref: Ref) -> frozenset[str]:
+        """The relations behind a column, also those of which only rows are counted."""
+        return frozenset(item.relation for refs in self._behind(ref) for item in refs)
+
+    def _behind(self, ref: Ref) -> tuple[set[Ref], set[Ref]]:
         direct: set[Ref] = set()
         stack = [ref]
         while stack:
@@ -68,11 +76,7 @@ class Lineage:
                 indirect.add(item)
                 stack += [edge.source for edge in self.edges(item)]
                 stack += self.influences(item)
-        direct.discard(ref)
-        return (
-            frozenset(item for item in direct if item.column != ROWS),
-            frozenset(item for item in indirect if item.column != ROWS and item != ref) - direct,
-        )
+        return direct, indirect
 
     def column_names(self, relation: str) -> tuple[str, ...]:
         """The columns of a relation, as far as they are known: listed, declared, or named by a statement that reads them."""

@@ -75,7 +75,7 @@ class ModelLineage:
 
     def _seed(self, model: Mapping[str, Any]) -> list[Relation]:
         path = self._root / self._project.folder / model["file"]
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             header = next(csv.reader(file), [])
         columns = {column.strip(): () for column in header}
         return [
@@ -96,6 +96,8 @@ class ModelLineage:
                 relations = _traced(model, target, mentioned, self._ephemeral)
             except TracingError as error:
                 reason = error.what
+            except Exception as error:  # noqa: BLE001  SQL that the parser stumbles over is told as such; no lint ends with a traceback
+                reason = f"the parser fails with {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             else:
                 self.traced += 1
                 self._used[key] = [as_plain(relation) for relation in relations]
@@ -199,6 +201,6 @@ def _key(model: Mapping[str, Any], known: list[tuple[tuple[str, str], tuple[str,
 def _program() -> bytes:
     """Hash of the code that traces: another one may give another answer."""
     digest = hashlib.sha256(version("sqlglot").encode())
-    for name in ("queries", "expressions", "scope", "graph", "model_lineage"):
+    for name in ("queries", "from_clause", "steps", "expressions", "scope", "graph", "model_lineage"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return digest.digest()

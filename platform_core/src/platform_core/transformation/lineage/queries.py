@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from platform_core.transformation.lineage.errors import TracingError
 from platform_core.transformation.lineage.expressions import Expressions, group_size, name_of
+from platform_core.transformation.lineage.from_clause import Columns, FromClause
 from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
-from platform_core.transformation.lineage.scope import Item, Scope, Source, items_of
-
-Columns = Callable[[str, str], tuple[str, ...] | None]
-"""Schema and table to the columns of a relation in order; None when they are not known."""
-
-# Functions in FROM that give one column, which bears the alias; and those whose columns have names of their own.
-_NAMED = {
-    "jsonb_array_elements": ("value",),
-    "json_array_elements": ("value",),
-    "jsonb_each": ("key", "value"),
-    "json_each": ("key", "value"),
-}
-_EXPRESSION = "?"
-EPHEMERAL = "__dbt__cte__"
-"""What dbt puts before the name of an ephemeral model when it writes it into a statement."""
+from platform_core.transformation.lineage.scope import Scope, Source
+from platform_core.transformation.lineage.steps import EPHEMERAL, UNNAMED, Steps, put, spread
 
 
 def trace(
@@ -57,26 +46,29 @@ def trace(
         raise TracingError(" ".join(message.split())[:200] + place) from error
     if len(parsed) != 1 or not isinstance(parsed[0], exp.Select | exp.SetOperation | exp.Subquery | exp.Values):
         raise TracingError("it is not one SELECT")
-    tracer = _Tracer(relation, columns, suffix, files, relation.file)
+    steps = Steps(relation, suffix, relation.file)
+    tracer = _Tracer(steps, columns, files)
     try:
         last = tracer.query(parsed[0], Scope(), relation.name)
     except RecursionError as error:
         raise TracingError("it is nested too deeply") from error
-    built = tracer.relations.pop(last.relation)
+    built = steps.relations.pop(last.relation)
     whole = replace(built, id=relation.id, name=relation.name, kind=relation.kind, file=relation.file)
-    return (*tracer.relations.values(), whole)
+    return (*steps.relations.values(), whole)
 
 
 @dataclass
 class _Tracer:
-    """Collects the relations of one statement."""
+    """Traces the queries of one statement, each with those inside of it."""
 
-    relation: Relation
+    steps: Steps
     known: Columns
-    suffix: str
     files: Mapping[str, str]
-    file: str | None
-    relations: dict[str, Relation] = field(default_factory=dict[str, Relation])
+
+    @cached_property
+    def from_clause(self) -> FromClause:
+        """What reads FROM clauses, with the same steps."""
+        return FromClause(self.steps, self.known, self.query)
 
     def query(self, node: Any, outer: Scope, name: str) -> Source:
         """A query as a relation.
@@ -89,7 +81,9 @@ class _Tracer:
         scope = Scope(outer)
         self._ctes(node, scope)
         if isinstance(node, exp.Subquery):
-            inner = self.query(node.this, scope, name) if not isinstance(node.this, exp.Table) else self._joined(node, scope, name)
+            inner = (
+                self.query(node.this, scope, name) if not isinstance(node.this, exp.Table) else self.from_clause.joined(node, scope, name)
+            )
             return self._ordered(node, inner, scope, name)
         if isinstance(node, exp.SetOperation):
             return self._ordered(node, self._union(node, scope, name), scope, name)
@@ -99,26 +93,18 @@ class _Tracer:
             return self._select(node, scope, name)
         raise TracingError(f"{type(node).__name__.upper()} is not a query")
 
-    def _add(self, name: str, **parts: Any) -> Source:
-        """A step of the statement."""
-        number = len(self.relations)
-        shown = name.removeprefix(EPHEMERAL)
-        step = Relation(f"{self.relation.id}#{shown}{self.suffix}.{number}", shown, "step", file=self.file, **parts)
-        self.relations[step.id] = step
-        return _source(step, name)
-
     def _ctes(self, node: Any, scope: Scope) -> None:
         clause = node.args.get("with_")
         for cte in clause.expressions if clause else ():
             alias = name_of(cte.args["alias"].this) or ""
-            outside = self.file
-            self.file = self.files.get(alias.removeprefix(EPHEMERAL), outside) if alias.startswith(EPHEMERAL) else outside
+            outside = self.steps.file
+            self.steps.file = self.files.get(alias.removeprefix(EPHEMERAL), outside) if alias.startswith(EPHEMERAL) else outside
             names = [name_of(item) or "" for item in cte.args["alias"].columns]
             if clause.recursive and self._reads_itself(cte.this, alias):
                 scope.ctes[alias] = self._recursive(cte.this, scope, alias, names)
             else:
-                scope.ctes[alias] = self._renamed(self.query(cte.this, scope, alias), names)
-            self.file = outside
+                scope.ctes[alias] = self.steps.renamed(self.query(cte.this, scope, alias), names)
+            self.steps.file = outside
 
     @staticmethod
     def _reads_itself(node: Any, alias: str) -> bool:
@@ -128,16 +114,16 @@ class _Tracer:
 
     def _recursive(self, node: Any, scope: Scope, alias: str, names: list[str]) -> Source:
         """``base UNION ALL step``: the step reads the relation that it builds, so that one is there before its lineage is."""
-        base = self._renamed(self.query(node.this, scope, alias), names)
+        base = self.steps.renamed(self.query(node.this, scope, alias), names)
         clauses = [clause for key in ("search", "cycle") if (clause := node.parent.args.get(key)) is not None]
         if not base.complete or clauses:
             raise TracingError(f"the recursion of {alias!r} has columns that are not declared")
-        itself = self._add(alias, columns=dict.fromkeys(base.columns, ()))
+        itself = self.steps.add(alias, columns=dict.fromkeys(base.columns, ()))
         scope.ctes[alias] = itself
         step = self.query(node.expression, scope, alias)
         columns = self._by_position([base, step])
         rows = (Ref(base.relation, ROWS), Ref(step.relation, ROWS), *(() if not node.args.get("distinct") else (*base.all, *step.all)))
-        self.relations[itself.relation] = replace(self.relations[itself.relation], columns=columns, rows=rows)
+        self.steps.relations[itself.relation] = replace(self.steps.relations[itself.relation], columns=columns, rows=rows)
         return itself
 
     def _by_position(self, branches: list[Source]) -> dict[str, tuple[Edge, ...]]:
@@ -163,13 +149,13 @@ class _Tracer:
             rows += [*left.all, *right.all]
         valued = [left] if isinstance(node, exp.Except) else [left, right]
         if left.complete:
-            return self._add(name, columns=self._by_position(valued), rows=tuple(rows))
-        if all(not branch.columns for branch in valued) and not any(self.relations[branch.relation].rest for branch in valued):
+            return self.steps.add(name, columns=self._by_position(valued), rows=tuple(rows))
+        if all(not branch.columns for branch in valued) and not any(self.steps.relations[branch.relation].rest for branch in valued):
             # Two stars over relations whose columns nobody declares: they match by position, so by name only if both are the same.
-            wide = {source for branch in valued for source in self.relations[branch.relation].wide}
+            wide = {source for branch in valued for source in self.steps.relations[branch.relation].wide}
             if len(wide) == 1:
-                return self._add(name, columns={}, rows=tuple(rows), wide=tuple(wide))
-        return self._add(name, columns={}, rows=tuple(rows), rest=tuple(Edge(ref, "other") for branch in valued for ref in branch.all))
+                return self.steps.add(name, columns={}, rows=tuple(rows), wide=tuple(wide))
+        return self.steps.add(name, columns={}, rows=tuple(rows), rest=tuple(Edge(ref, "other") for branch in valued for ref in branch.all))
 
     def _values(self, node: Any, scope: Scope, name: str) -> Source:
         from sqlglot import exp
@@ -182,9 +168,9 @@ class _Tracer:
                 traced = expressions.trace(cell)
                 columns.setdefault(f"column{at}", {}).update(traced.values)
                 rows |= traced.beside
-        source = self._add(name, columns={key: tuple(edges) for key, edges in columns.items()}, rows=tuple(rows))
+        source = self.steps.add(name, columns={key: tuple(edges) for key, edges in columns.items()}, rows=tuple(rows))
         alias = node.args.get("alias")
-        return self._renamed(source, [name_of(item) or "" for item in alias.columns] if alias else [])
+        return self.steps.renamed(source, [name_of(item) or "" for item in alias.columns] if alias else [])
 
     def _nested(self, node: Any, scope: Scope) -> Source:
         return self.query(node, scope, "(subquery)")
@@ -195,7 +181,7 @@ class _Tracer:
             return inner
         columns = {column: (Edge(Ref(inner.relation, of)),) for column, of in inner.columns.items()}
         wide = () if inner.complete else (inner.relation,)
-        return self._add(name, columns=columns, rows=(Ref(inner.relation, ROWS), *inner.all), wide=wide)
+        return self.steps.add(name, columns=columns, rows=(Ref(inner.relation, ROWS), *inner.all), wide=wide)
 
     def _select(self, node: Any, scope: Scope, name: str) -> Source:
         from sqlglot import exp
@@ -203,11 +189,10 @@ class _Tracer:
         rows: dict[Ref, None] = {}
         clause = node.args.get("from_")
         if clause is not None:
-            self._from(clause.this, scope, rows)
+            self.from_clause.add(clause.this, scope, rows)
         for join in (*(node.args.get("laterals") or ()), *(node.args.get("joins") or ())):
-            self._join(join, scope, rows)
+            self.from_clause.join(join, scope, rows)
         windows = {name_of(window.this) or "": window for window in node.args.get("windows") or ()}
-        grouped = node.args.get("group") is not None or any(node.find_all(exp.AggFunc))
         expressions = Expressions(scope, self._nested, group_size(node.args.get("having")), windows)
         columns: dict[str, dict[Edge, None]] = {}
         beside: dict[str, dict[Ref, None]] = {}
@@ -218,14 +203,14 @@ class _Tracer:
             star = inner if isinstance(inner, exp.Star) else inner.this if isinstance(inner, exp.Column) else None
             if isinstance(star, exp.Star):
                 table = name_of(inner.args.get("table")) if isinstance(inner, exp.Column) else None
-                self._star(scope.star(table), columns, wide)
+                spread(scope.star(table), columns, wide)
                 continue
             traced = expressions.trace(item)
             column = _output_name(item)
             if column is None:  # Postgres names it by rules of its own: a later name that is not listed may mean it
                 rest |= traced.values
-                column = f"{_EXPRESSION}{len(columns) + 1}"
-            column = _put(columns, column, traced.values)
+                column = f"{UNNAMED}{len(columns) + 1}"
+            column = put(columns, column, traced.values)
             beside[column] = traced.beside
             if isinstance(inner, exp.Explode | exp.Unnest | exp.ExplodingGenerateSeries) or not _scalar(inner):
                 rows |= dict.fromkeys((*(edge.source for edge in traced.values), *traced.beside))
@@ -234,9 +219,8 @@ class _Tracer:
         if distinct is not None and distinct.args.get("on") is None:  # what it is ON decides otherwise, see _clauses
             rows |= dict.fromkeys((*(edge.source for edges in columns.values() for edge in edges), *(Ref(source, ALL) for source in wide)))
             rows |= dict.fromkeys(ref for refs in beside.values() for ref in refs)
-        if not grouped or node.args.get("group") is not None or node.args.get("having") is not None or columns:
-            rows |= dict.fromkeys(Ref(source.relation, ROWS) for source in scope.sources)
-        return self._add(
+        rows |= dict.fromkeys(Ref(source.relation, ROWS) for source in scope.sources)
+        return self.steps.add(
             name,
             columns={column: tuple(edges) for column, edges in columns.items()},
             beside={column: tuple(refs) for column, refs in beside.items() if refs},
@@ -244,14 +228,6 @@ class _Tracer:
             wide=tuple(wide),
             rest=tuple(rest),
         )
-
-    @staticmethod
-    def _star(items: Iterable[Item], columns: dict[str, dict[Edge, None]], wide: dict[str, None]) -> None:
-        for item in items:
-            if item.name is None:
-                wide |= dict.fromkeys(ref.relation for ref in item.refs)
-            else:
-                _put(columns, item.name, (Edge(ref) for ref in item.refs))
 
     def _clauses(
         self, node: Any, scope: Scope, expressions: Expressions, columns: Mapping[str, dict[Edge, None]], rows: dict[Ref, None]
@@ -277,138 +253,6 @@ class _Tracer:
                         rows |= dict.fromkeys(edge.source for edge in list(columns.values())[at - 1])
                     elif at and any(not source.closed for source in scope.sources):
                         rows |= dict.fromkeys(ref for source in scope.sources for ref in source.all)
-
-    def _from(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> None:
-        """Adds one item of a FROM clause, with the joins that hang on it."""
-        from sqlglot import exp
-
-        if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table) and not node.alias:
-            self._from(node.this, scope, rows)  # brackets around a join: its tables keep their names
-        else:
-            if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
-                source = self._table(node, scope)
-            elif isinstance(node, exp.Subquery | exp.Values | exp.Select | exp.SetOperation):
-                source = self._derived(node, scope)
-            elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
-                source = self._derived(node.this, scope, node.args.get("alias"), lateral=True)
-            elif isinstance(node, exp.Table | exp.Lateral | exp.UDTF):
-                source = self._function(node, scope)
-            else:
-                raise TracingError(f"FROM {type(node).__name__} is not understood")
-            scope.sources.append(source)
-            scope.items += items_of(source)
-        for join in (*(node.args.get("laterals") or ()), *(node.args.get("joins") or ())):
-            self._join(join, scope, rows)
-
-    def _join(self, node: Any, scope: Scope, rows: dict[Ref, None]) -> None:
-        from sqlglot import exp
-
-        if not isinstance(node, exp.Join):
-            self._from(node, scope, rows)
-            return
-        left = len(scope.sources), len(scope.items)
-        self._from(node.this, scope, rows)
-        before, after = scope.sources[: left[0]], scope.sources[left[0] :]
-        if node.args.get("on") is not None:
-            rows |= dict.fromkeys(Expressions(scope, self._nested).refs(node.args["on"]))
-        names = [name_of(item if isinstance(item, exp.Identifier) else item.this) or "" for item in node.args.get("using") or ()]
-        if node.args.get("method") == "NATURAL":
-            if not all(source.complete for source in (*before, *after)):
-                rows |= dict.fromkeys(ref for source in (*before, *after) for ref in source.all)
-            right = {item.name for item in scope.items[left[1] :]}
-            names = [item.name for item in scope.items[: left[1]] if item.name is not None and item.name in right]
-        if names:
-            keys = {name: tuple(ref for source in (*before, *after) if (ref := source.find(name))) for name in names}
-            rows |= dict.fromkeys(ref for refs in keys.values() for ref in refs)
-            merged = [Item(name, refs) for name, refs in keys.items()]
-            scope.items[:] = [*merged, *(item for item in scope.items if item.name not in keys)]
-
-    def _table(self, node: Any, scope: Scope) -> Source:
-        schema, name = name_of(node.args.get("db")), name_of(node.this) or ""
-        alias = node.args.get("alias")
-        shown = (name_of(alias.this) if alias else None) or name
-        cte = scope.cte(name) if schema is None else None
-        if cte is not None:
-            source = replace(cte, alias=shown)
-        else:
-            columns = self.known(schema or "public", name)
-            relation = f"{schema or 'public'}.{name}"
-            source = Source(shown, relation, {column: column for column in columns or ()}, columns is not None, columns is not None)
-        return self._renamed(source, [name_of(item) or "" for item in alias.columns] if alias else [])
-
-    def _derived(self, node: Any, scope: Scope, alias: Any = None, *, lateral: bool = False) -> Source:
-        """A subquery in FROM. Only with LATERAL it sees the relations before it."""
-        alias = alias or node.args.get("alias")
-        shown = name_of(alias.this) if alias else None
-        source = self.query(node, scope if lateral else Scope(scope.outer, ctes=scope.ctes), shown or "(subquery)")
-        names = (
-            [name_of(item.this if hasattr(item, "kind") and not item.is_type else item) or "" for item in alias.columns] if alias else []
-        )
-        return replace(self._renamed(source, names), alias=shown)
-
-    def _joined(self, node: Any, scope: Scope, name: str) -> Source:
-        """``(a JOIN b ON ...) AS j``: one relation of all their columns."""
-        inner = Scope(scope)
-        rows: dict[Ref, None] = {}
-        self._from(node.this, inner, rows)
-        columns: dict[str, dict[Edge, None]] = {}
-        wide: dict[str, None] = {}
-        self._star(inner.items, columns, wide)
-        rows |= dict.fromkeys(Ref(source.relation, ROWS) for source in inner.sources)
-        return self._add(name, columns={key: tuple(edges) for key, edges in columns.items()}, rows=tuple(rows), wide=tuple(wide))
-
-    def _function(self, node: Any, scope: Scope) -> Source:
-        """A function in FROM: every column that it gives comes from all of its arguments."""
-        from sqlglot import exp
-
-        call = node.this if isinstance(node, exp.Table | exp.Lateral) else node
-        parts = [*(node.args.get("rows_from") or ()), *([call] if isinstance(call, exp.Expression) else [])]
-        expressions = Expressions(scope, self._nested)
-        edges: dict[Edge, None] = {}
-        rows: dict[Ref, None] = {}
-        for part in parts:
-            traced = expressions.trace(part)
-            edges |= {edge._replace(kind="other"): None for edge in traced.values}
-            rows |= traced.beside
-        rows |= dict.fromkeys(edge.source for edge in edges)
-        alias = node.args.get("alias") or (call.args.get("alias") if isinstance(call, exp.Expression) else None)
-        shown = name_of(alias.this) if alias else None
-        named = [name_of(item.this if isinstance(item, exp.ColumnDef) else item) or "" for item in alias.columns] if alias else []
-        offset = name_of(call.args.get("offset")) if isinstance(call, exp.Expression) else None  # WITH ORDINALITY AS t(x, offset)
-        named += [offset] if offset else []
-        function = str(call.this).lower() if isinstance(call, exp.Anonymous) else ""
-        single = isinstance(call, exp.Unnest | exp.ExplodingGenerateSeries | exp.GenerateSeries) or function in _NAMED
-        if single:
-            own = _NAMED.get(function, (shown or {"Unnest": "unnest"}.get(type(call).__name__, "generate_series"),))
-            named = [*named, *own[len(named) :], *([shown] if shown and function in _NAMED else []), "ordinality"]
-        closed = bool(named)
-        columns = {name: tuple(edges) for name in named}
-        source = self._add(shown or function or "(function)", columns=columns, rows=tuple(rows), rest=() if closed else tuple(edges))
-        return replace(source, alias=shown or function or None)
-
-    def _renamed(self, source: Source, names: list[str]) -> Source:
-        """The relation under the column names of its alias."""
-        if not names:
-            return source
-        if not source.complete or len(names) > len(source.columns):
-            edges = tuple(Edge(ref, "other") for ref in source.all)
-            step = self._add(source.alias or "(alias)", columns=dict.fromkeys(names, edges), rows=(Ref(source.relation, ROWS),), rest=edges)
-            return replace(step, alias=source.alias)
-        columns = dict(zip(names, source.columns.values(), strict=False))
-        columns.update(list(source.columns.items())[len(names) :])
-        return replace(source, columns=columns, closed=source.closed or len(names) == len(source.columns))
-
-
-def _source(step: Relation, alias: str) -> Source:
-    complete = not step.wide and (not step.rest or any(column.startswith(_EXPRESSION) for column in step.columns))
-    return Source(alias, step.id, {column: column for column in step.columns}, step.closed, complete)
-
-
-def _put(columns: dict[str, dict[Edge, None]], name: str, edges: Iterable[Edge]) -> str:
-    """Adds a column; of two with one name, which only their position tells apart, the second gets a name that nobody can write."""
-    key = name if name not in columns else f"{_EXPRESSION}{len(columns) + 1}"
-    columns[key] = dict.fromkeys(edges)
-    return key
 
 
 def _output_name(item: Any) -> str | None:

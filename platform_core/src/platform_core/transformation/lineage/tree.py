@@ -56,15 +56,13 @@ def _grow(lineage: Lineage, branch: Branch, above: frozenset[Ref]) -> None:
         for found in _seen_through(lineage, edge, above):
             child = _branch(lineage, found.source, found)
             branch.branches.append(child)
-            if found.source not in above:
+            if found.source not in above and found.source.column != ROWS:
                 _grow(lineage, child, above | {found.source})
 
 
 def _seen_through(lineage: Lineage, edge: Edge, above: frozenset[Ref]) -> Iterator[Edge]:
     """The edge, or those behind it where it leads to a step of a statement that only hands its columns on."""
     behind = lineage.edges(edge.source)
-    if edge.source.column == ROWS:
-        return
     if edge.source not in above and behind and all(is_step_in_passing(lineage, edge.source, item) for item in behind):
         for item in behind:
             merged = edge if edge.kind != "plain" else item
@@ -114,7 +112,8 @@ def _add(lineage: Lineage, root: Branch, path: tuple[tuple[Ref, Edge | None], ..
 
 def _branch(lineage: Lineage, ref: Ref, edge: Edge | None) -> Branch:
     expression = edge.expression if edge is not None and edge.kind != "plain" else None
-    return Branch(ref, shown(lineage, ref), edge.kind if edge else None, expression, _declared(lineage, ref))
+    label = shown(lineage, ref) if ref.column != ROWS else f"the rows of {lineage.label(ref.relation)}"
+    return Branch(ref, label, edge.kind if edge else None, expression, _declared(lineage, ref))
 
 
 def _declared(lineage: Lineage, ref: Ref) -> str | None:

@@ -59,6 +59,21 @@ class LineageUses:
             told.append(f"{self._shown(relation, column)} decides about {', '.join(self._columns(indirect))}")
         return Use(reading, tuple(self._files(domain, [*direct, *indirect], targets)), tuple(told), traced=True)
 
+    def feeds(self, file: str) -> tuple[str, ...] | None:
+        """The contracts whose ports are made of what stands in a file of a dbt project; None when its domain's SQL is not known."""
+        domain = next((name for name in self._lineage.domains if file.startswith(f"dbt_projects/{name}_dbt/")), None)
+        if domain is None:
+            return None
+        written = {relation.id for relation in self._lineage.relations.values() if relation.file == file}
+        found: dict[str, None] = {}
+        for port, (contract, table) in self._lineage.ports.items():
+            if contract.domain != domain or contract.id in found:
+                continue
+            starts = (Ref(port, column.physical_name) for column in table.columns)
+            if any(written & self._lineage.relations_behind(start) for start in starts):
+                found[contract.id] = None
+        return tuple(found)
+
     def _starts(self, consumer: str) -> Iterator[Ref]:
         """The columns of the product's ports, and those of models that feed no port: somebody may read them all the same."""
         domain, found = consumer.partition(".")[0], self._mesh.products.get(consumer)
@@ -78,7 +93,7 @@ class LineageUses:
     def _feeding(self) -> frozenset[str]:
         """The models behind any port."""
         starts = [Ref(port, column.physical_name) for port, (_, table) in self._lineage.ports.items() for column in table.columns]
-        return frozenset(ref.relation.partition("#")[0] for start in starts for refs in self._upstream(start) for ref in refs)
+        return frozenset(name.partition("#")[0] for start in starts for name in self._lineage.relations_behind(start))
 
     def _files(self, domain: str, starts: list[Ref], targets: frozenset[Ref]) -> Iterator[str]:
         """The files of the domain in which the column itself is named."""
