@@ -7,6 +7,7 @@
 | ``MESH_WAREHOUSE_DSN`` | Postgres to use, without user and password | unset: the embedded server |
 | ``MESH_WAREHOUSE_ADMIN`` | login role that applies schemas, roles and grants | ``mesh_platform`` |
 | ``PGPASSWORD`` / ``PGPASSFILE`` | password of the role in use, by libpq's own rules | embedded: a generated pass file |
+| ``MESH_MASK_KEY`` | key of hashed columns, 16 bytes or more, taken over by ``mesh up`` and ``apply`` | unset: a random one, kept in the warehouse |
 | ``MESH_LAKE_URL`` | folder or object-store URL of the lake | ``<home>/lake`` |
 | ``MESH_DATAHUB_URL`` / ``MESH_DATAHUB_TOKEN`` | DataHub server (GMS) and its token | unset: proposals are written to a file |
 | ``MESH_ALERT_WEBHOOK`` | Slack-compatible webhook for alerts | unset: alerts are stored and printed |
@@ -130,6 +131,7 @@ class Settings:
     alert_webhook: str | None = field(repr=False)
     demo_users: int
     airbyte: AirbyteSettings | None = None
+    mask_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -156,6 +158,7 @@ class Settings:
             alert_webhook=env.get("MESH_ALERT_WEBHOOK") or None,
             demo_users=_positive(env.get("MESH_DEMO_USERS") or "10000", "MESH_DEMO_USERS"),
             airbyte=AirbyteSettings.load(env),
+            mask_key=env.get("MESH_MASK_KEY") or None,
         )
 
 

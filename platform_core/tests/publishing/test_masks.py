@@ -16,7 +16,9 @@ from psycopg import sql
 
 from platform_core.contracts.masking import NULL, Mask, misfit
 from platform_core.publishing import PublishingError
+from platform_core.publishing.mask_key import use_mask_key
 from platform_core.publishing.mask_sql import masked
+from platform_core.settings import Settings
 from platform_core.warehouse import apply
 
 pytestmark = pytest.mark.timeout(90)
@@ -179,6 +181,29 @@ def test_hashes_join_over_publications_and_a_new_key_changes_them_all(port: Port
     assert _key(port) == b"0123456789abcdef"
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="needs 16"):
         port.admin("SELECT mesh.set_mask_key('short')")
+
+
+def test_a_key_of_the_environment_is_taken_over_once_and_stands_in_no_log(port: Port, caplog: pytest.LogCaptureFixture) -> None:
+    secret = "correct horse battery staple"
+    assert Settings.load({"MESH_REPO": "/", "MESH_MASK_KEY": secret}).mask_key == secret
+    assert secret not in repr(Settings.load({"MESH_REPO": "/", "MESH_MASK_KEY": secret}))
+    with port.warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET log_statement = 'all'".encode())
+    assert (use_mask_key(port.warehouse, secret), use_mask_key(port.warehouse, secret), use_mask_key(port.warehouse, None)) == (
+        True,
+        False,
+        False,
+    )
+    assert _key(port) == secret.encode()
+    assert apply(port.warehouse, port.mesh) == () and _key(port) == secret.encode(), "apply keeps it"
+    with pytest.raises(PublishingError, match="5 bytes") as caught:
+        use_mask_key(port.warehouse, "short")
+    assert "short" not in str(caught.value)
+    assert port.warehouse.server is not None
+    logs = [path for path in port.warehouse.server.folder.rglob("*") if path.is_file() and "log" in path.name.lower()]
+    written = b"".join(path.read_bytes() for path in logs)
+    assert b"COPY given_mask_key" in written, "the statements are logged"
+    assert secret.encode() not in written and secret.encode().hex().encode() not in written
 
 
 def test_nobody_but_the_platform_gets_at_the_key_and_readers_cannot_ask_for_the_hash_of_a_guess(port: Port) -> None:

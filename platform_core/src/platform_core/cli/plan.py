@@ -98,6 +98,7 @@ def apply(
     """
     from platform_core.cli.airbyte_server import as_document, server_apply, show
     from platform_core.publishing import governance
+    from platform_core.publishing.mask_key import use_mask_key
 
     session = Session.open()
     if planned is not None:
@@ -109,6 +110,8 @@ def apply(
             _show(expected)
     with err.status("applying"):
         applied = governance.apply(session.warehouse, session.mesh, session.settings.repo, expected=expected, prune=prune)
+    if not applied.failures and use_mask_key(session.warehouse, session.settings.mask_key):
+        err.print("the key of hashed columns is that of MESH_MASK_KEY from now on: every hash is another one")
     server = None if applied.failures else server_apply(session)
     if as_json:
         print_json(_document(applied) | as_document(server))

@@ -91,6 +91,7 @@ def _prepare(session: Session) -> bool:
     """Postgres, schemas and roles, the instance's configuration; whether Postgres was started here."""
     from platform_core.orchestration.local_instance import write_instance
     from platform_core.publishing.governance import apply_everything
+    from platform_core.publishing.mask_key import use_mask_key
 
     settings = session.settings
     server = EmbeddedPostgres(settings.home / "postgres")
@@ -99,6 +100,7 @@ def _prepare(session: Session) -> bool:
     with err.status("applying schemas, roles and grants"):
         warehouses.prepare_databases(Warehouse({**server.conninfo(), "dbname": "mesh"}, server=server))
         steps = apply_everything(session.warehouse, session.mesh)
+        use_mask_key(session.warehouse, settings.mask_key)
         write_instance(settings, server)
     if steps:
         err.print(f"applied {len(steps)} changes to schemas, roles and grants")
