@@ -336,6 +336,45 @@ def test_what_was_put_among_ports_and_versions_by_hand_is_drift_and_stays_until_
     assert _left(warehouse, BOTH) == []
 
 
+# several databases, several versions
+
+
+def test_two_meshes_on_one_server_leave_each_other_alone(warehouse: Warehouse, empty_database: Warehouse, repo: Path) -> None:
+    """Roles belong to the server; what a domain has in another database is that mesh's business."""
+    other = _mesh(("gx",), _product("gx.p"))
+    apply(warehouse, BOTH)
+    assert governance.apply(empty_database, other, repo).failures == ()
+    assert _left(warehouse, BOTH) == []
+    assert _left(empty_database, other) == []
+    assert governance.apply(empty_database, _mesh(()), repo, prune=True).failures == ()
+    assert _left(warehouse, BOTH) == []
+    with warehouse.connect_domain("ga") as connection:
+        assert connection.execute("SELECT count(*) FROM mesh.alerts").fetchone() == (0,)
+
+
+def test_a_role_that_another_database_uses_stays(warehouse: Warehouse, empty_database: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    apply(empty_database, _mesh(("ga",)))
+    assert governance.apply(warehouse, _mesh(("gb",), Q), repo, prune=True).failures == ()
+    assert "ga_owner" in _names(warehouse)
+    assert "gb_q" in _names(warehouse)
+    assert _left(empty_database, _mesh(("ga",))) == []
+
+
+def test_what_another_version_of_the_platform_made_is_a_change_and_no_drift(warehouse: Warehouse, repo: Path) -> None:
+    apply(warehouse, BOTH)
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute('UPDATE mesh.declared SET item = \'["files", "older"]\' WHERE item LIKE \'["files"%\'')
+        admin.execute("ALTER POLICY insert ON mesh.ports WITH CHECK (mesh.may_write(domain))")
+    steps = governance.plan(warehouse, BOTH, repo).steps
+    assert {str(step): step.kind for step in steps} == {
+        "alter the platform's own tables to this version's": "change",
+        "replace policy insert of mesh.ports": "change",
+    }
+    governance.apply(warehouse, BOTH, repo)
+    assert _left(warehouse, BOTH) == []
+
+
 # names
 
 

@@ -73,20 +73,34 @@ def memberships(declared: Declared, found: Observed) -> Iterator[Change]:
         statement = sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(sql.Identifier(role), sql.Identifier(member))
         place = declared.items[item]
         yield _change("grant", f"role {role} to {member}", statement, place, missing(declared, item), roles=(role, member))
-    strong = _strong(found)
+    strong, shared = _strong(found), used_elsewhere(declared, found)
     for each in sorted(found.memberships):
         pair = (each.role, each.member)
         declared_so = pair in wanted and not each.admin
         # Who makes a role is a member of it, to act for it.
         platform = {found.me, naming.PLATFORM_ROLE}
         maker = each.member in platform or (each.role in platform and each.member not in ours)
-        if declared_so or maker or declared.kept(("member", *pair)):
+        if declared_so or maker or declared.kept(("member", *pair)) or _of_another_mesh(declared, found, each, shared):
             continue
         known = each.role in ours or each.role in declared.places or ("member", *pair) in declared.recorded
         if not known and not (each.member in ours and (each.role in strong or each.role == found.me)):
             continue
         place = declared.place(each.role if each.role in declared.places and each.role != MEMBERS else each.member)
         yield _leave(declared, each, place, only_admin=pair in wanted)
+
+
+def used_elsewhere(declared: Declared, found: Observed) -> set[str]:
+    """Roles that were ours and that another database of the server uses. A job owns nothing anywhere: it is used where its owner is."""
+    gone = {item[1] for item in declared.recorded if item[0] == "role"} - declared.access.roles.keys()
+    places = {declared.place(role) for role in gone if role in found.roles and found.roles[role].elsewhere}
+    return {role for role in gone if declared.place(role) in places}
+
+
+def _of_another_mesh(declared: Declared, found: Observed, each: Membership, shared: set[str]) -> bool:
+    """Whether a membership is another database's: of a domain there in the group that all share, or between roles that it uses."""
+    member = found.roles[each.member]
+    joins = each.member not in declared.places and member.elsewhere and not member.matters
+    return (joins or each.member in shared) and (each.role == MEMBERS or each.role in shared)
 
 
 def _leave(declared: Declared, each: Membership, place: Place, *, only_admin: bool) -> Change:

@@ -17,7 +17,7 @@ from psycopg import Connection, sql
 
 from platform_core.contracts import naming
 from platform_core.warehouse.access import MEMBERS
-from platform_core.warehouse.change import Change, printed
+from platform_core.warehouse.change import Change, Kind, printed
 from platform_core.warehouse.declared import TABLE_PRIVILEGES, Item
 from platform_core.warehouse.observed import Observed, Policy
 
@@ -107,7 +107,7 @@ def platform_changes(connection: Connection, files: PlatformFiles, found: Observ
         yield Change("alter", "the platform's own tables to this version's", files.statement(), detail="other SQL files made them")
     else:
         yield from _parts_changes(connection, files, recorded)
-    yield from _row_security(files, found)
+    yield from _row_security(files, found, by_hand=_stamp(connection, files) in recorded)
 
 
 def _stamp(connection: Connection, files: PlatformFiles) -> Item:
@@ -169,7 +169,9 @@ def _dropped(kind: str, table: str, part: str, name: str) -> sql.Composed:
             return sql.SQL("DROP ROUTINE IF EXISTS mesh.{};").format(printed(name))
 
 
-def _row_security(files: PlatformFiles, found: Observed) -> Iterator[Change]:
+def _row_security(files: PlatformFiles, found: Observed, *, by_hand: bool) -> Iterator[Change]:
+    kind: Kind = "drift" if by_hand else "change"
+    altered = "was altered by hand" if by_hand else "is another one in this version"
     existing = {name: state for (schema, name), state in found.relations.items() if schema == naming.PLATFORM_SCHEMA and state.kind in "rp"}
     for table in sorted(files.tables.keys() | existing.keys()):
         target, state = sql.Identifier(naming.PLATFORM_SCHEMA, table), existing.get(table)
@@ -182,15 +184,15 @@ def _row_security(files: PlatformFiles, found: Observed) -> Iterator[Change]:
             yield Change("create", f"row security of mesh.{table}", statement, kind="create")
             continue
         if not state.secured:
-            yield Change("alter", f"row security of mesh.{table}", secure, kind="drift", detail="was switched off")
+            yield Change("alter", f"row security of mesh.{table}", secure, kind=kind, detail="is switched off")
         held = {policy.name: policy for policy in found.policies if policy.table == table}
         for name in sorted(held.keys() - wanted.keys()):
             statement = sql.SQL("DROP POLICY {} ON {}").format(sql.Identifier(name), target)
-            yield Change("drop", f"policy {name} of mesh.{table}", statement, kind="drift")
+            yield Change("drop", f"policy {name} of mesh.{table}", statement, kind=kind)
         for name, policy in wanted.items():
             if held.get(name) != policy:
-                was = "is gone" if name not in held else "was altered by hand"
-                yield Change("replace", f"policy {name} of mesh.{table}", _create(policy), kind="drift", detail=was)
+                was = "is gone" if name not in held else altered
+                yield Change("replace", f"policy {name} of mesh.{table}", _create(policy), kind=kind, detail=was)
 
 
 def _policies(table: str, mark: str, subjects: tuple[str, ...]) -> dict[str, Policy]:

@@ -9,6 +9,7 @@ from psycopg import Connection, sql
 from platform_core.contracts.model import Mesh
 from platform_core.warehouse.change import Change, printed
 from platform_core.warehouse.declared import Declared
+from platform_core.warehouse.difference import used_elsewhere
 from platform_core.warehouse.observed import Observed
 
 _DROP = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE", "S": "SEQUENCE"}
@@ -43,9 +44,10 @@ def removals(connection: Connection, mesh: Mesh, declared: Declared, found: Obse
         detail = f"was made by hand; {_content(found, schema)}"
         yield Change("drop", f"schema {schema}", statement, *place, "drift", prune=True, detail=detail)
     yield from _relations(mesh, declared, found)
+    elsewhere = used_elsewhere(declared, found)
     for role in _recorded(declared, "role"):
         if role in found.roles:
-            yield _role(declared, found, role)
+            yield _role(declared, found, role, elsewhere=role in elsewhere)
 
 
 def _recorded(declared: Declared, kind: str) -> list[str]:
@@ -53,11 +55,11 @@ def _recorded(declared: Declared, kind: str) -> list[str]:
     return sorted(item[1] for item in declared.recorded if item[0] == kind and item not in declared.items and not declared.kept(item))
 
 
-def _role(declared: Declared, found: Observed, role: str) -> Change:
+def _role(declared: Declared, found: Observed, role: str, *, elsewhere: bool) -> Change:
     name, me = sql.Identifier(role), sql.Identifier(found.me)
     clear = sql.SQL("REASSIGN OWNED BY {role} TO {me}; DROP OWNED BY {role}").format(role=name, me=me)
     place = declared.place(role)
-    if found.roles[role].elsewhere:
+    if elsewhere:
         detail = "another database of the server uses the role, so it stays"
         return Change("drop", f"all rights of role {role}", clear, *place, "remove", prune=True, detail=detail)
     statement = sql.SQL("{}; DROP ROLE {}").format(clear, name)
