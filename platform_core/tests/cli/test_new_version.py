@@ -122,6 +122,9 @@ def test_two_majors_are_served_side_by_side_until_the_old_one_is_retired(mesh: M
     _edit(files, f"{FOLDER}/contracts/items.odcs.yaml", ("status: deprecated", "status: retired"))
     (error,) = load_mesh(files).problems
     assert (error.severity, error.remedy) == ("error", f"read {NEW}, and adapt to its contract")
+    assert mesh("apply", "--prune").code in {0, 1}
+    assert _prices(warehouse, "sales", "items") == {4}, "the port was taken from under its reader"
+    assert "product.odps.yaml:28 names it as input" in mesh("plan").out
     _edit(
         files,
         f"{SALES[0]}/product.odps.yaml",

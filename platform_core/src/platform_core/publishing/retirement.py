@@ -41,6 +41,11 @@ def retirement_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]
     served = connection.execute(_SERVED, (list(retired),)).fetchall()
     for contract_id, publication in served:
         product, contract = retired[contract_id]
+        reader = _still_read(mesh, contract_id)
+        if reader is not None:
+            detail = f"the contract is retired, but {reader} names it as input: it is served until that has moved"
+            found.append(Change("report", f"port {contract_id}", None, contract.domain, contract.product_id, "remove", detail=detail))
+            continue
         detail = f"the contract is retired: {contract.lifecycle.way_on}; it served {publication} last, which retention keeps"
         found.append(_step(f"port {contract_id}", contract, detail, _ending(product, contract)))
     over = [contract_id for contract_id in retired if contract_id not in {contract for contract, _ in served}]
@@ -73,6 +78,12 @@ def end(connection: Connection, product: DataProduct, contract: Contract) -> Non
     )
     retention.remember_rule(connection, contract)
     announce_retirement(connection, product, contract, last)
+
+
+def _still_read(mesh: Mesh, contract_id: str) -> str | None:
+    """Where a consumer's file names the port. Such a product has an error, so it is not among the products of the mesh."""
+    said = f"the input contract {contract_id!r} is retired"
+    return next((problem.location.in_repo for problem in mesh.problems if problem.message.startswith(said)), None)
 
 
 def _step(shown: str, contract: Contract, detail: str, act: Callable[[Connection], object]) -> Change:
