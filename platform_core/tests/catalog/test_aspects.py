@@ -111,6 +111,7 @@ def test_a_contract_column_becomes_a_field_with_its_tags_and_its_classification(
     assert fields["order_id"]["description"] == "Identifier of the purchase."
     assert fields["status"]["nullable"] and fields["status"]["label"] == "Status of the order"
     assert fields["amount_usd"]["nativeDataType"] == "numeric(12,2)"
+    assert fields["customer_email"]["description"] == "Masked by null for who does not hold the role of personal data."
     assert fields["customer_email"]["globalTags"]["tags"] == [{"tag": "urn:li:tag:pii"}, {"tag": "urn:li:tag:classification.restricted"}]
     [key] = schema["foreignKeys"]
     assert key["foreignDataset"] == PROFILES

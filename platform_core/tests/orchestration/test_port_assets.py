@@ -76,6 +76,8 @@ def test_columns(ports: dict[str, Any]) -> None:
         for column, item in zip(columns, table["properties"], strict=True):
             assert column.constraints.nullable is not bool(item.get("required") or item.get("primaryKey")), column.name
             assert set(item.get("tags") or []) <= set(column.tags or {})
+            personal = "pii" in (item.get("tags") or []) or item.get("classification") in PERSONAL
+            assert ("mask" in (column.tags or {})) is personal, f"{column.name}: what readers see instead is shown"
 
 
 def test_every_rule_is_a_check_and_blocks_when_it_is_an_error(ports: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def _field(column: Column) -> dict[str, Any]:
     return present(
         fieldPath=column.physical_name,
         nullable=not (column.required or column.primary_key),
-        description=column.description,
+        description=_described(column),
         label=column.business_name,
         type=_type(type_class(column.physical_type, column.logical_type)),
         nativeDataType=column.physical_type or column.logical_type or "unknown",
@@ -107,6 +107,12 @@ def _field(column: Column) -> dict[str, Any]:
         globalTags={"tags": [{"tag": tag} for tag in tags]} if tags else None,
         isPartOfKey=column.primary_key,
     )
+
+
+def _described(column: Column) -> str | None:
+    """The description, and what readers see instead who are not cleared for personal data."""
+    masked = f"Masked by {column.mask} for who does not hold the role of personal data." if column.mask else None
+    return " ".join(part for part in (column.description, masked) if part) or None
 
 
 def _foreign_key(rule: Rule, schema: str, table: str) -> dict[str, Any]:

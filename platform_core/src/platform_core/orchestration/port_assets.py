@@ -79,7 +79,10 @@ def _spec(product: DataProduct, contract: Contract, table: Table, key: dg.AssetK
             type=column.physical_type or column.logical_type or "?",
             description=column.description,
             constraints=dg.TableColumnConstraints(nullable=not (column.required or column.primary_key), unique=column.unique),
-            tags={tag_value(tag): "" for tag in (*column.tags, *([column.classification] if column.classification else []))},
+            tags={
+                **{tag_value(tag): "" for tag in (*column.tags, *([column.classification] if column.classification else []))},
+                **({"mask": tag_value(str(column.mask))} if column.mask else {}),
+            },
         )
         for column in table.columns
     ]
