@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
-from port_bench import LINES, ORDERS, Port, table
+from port_bench import LINES, ORDERS, Port, open_port, table
 from psycopg import errors
 
 from platform_core.contracts import naming
-from platform_core.publishing import publications, publish
+from platform_core.publishing import publications, publish, rollback
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
 
 pytestmark = pytest.mark.timeout(60)
 CHANGES = (
@@ -140,3 +143,31 @@ def test_the_record_of_a_publication_is_listed_with_what_became_of_its_data(port
     assert [(row.publication, row.kept, row.served) for row in rows] == [
         (publication, at < 5, at == 0) for at, publication in enumerate(reversed(made))
     ]
+
+
+def test_it_holds_where_the_platforms_role_is_no_superuser(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As at a hosted Postgres, where nobody is one: the role may make roles, and owns the database."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("hosted") / "postgres")
+    server.start()
+    try:
+        superuser = Warehouse({**server.conninfo(), "dbname": "hosted"}, server=server)
+        prepare_databases(superuser)
+        with superuser.connect_platform(autocommit=True) as connection:
+            connection.execute("CREATE ROLE plain LOGIN CREATEROLE")
+            connection.execute(f"ALTER ROLE plain PASSWORD '{server.set_password('plain')}'".encode())
+            connection.execute("ALTER DATABASE hosted OWNER TO plain")
+        port = open_port(replace(superuser, admin="plain", server=None))
+        assert apply(port.warehouse, port.mesh) == (), "a second apply has something to do"
+        with superuser.connect_platform(autocommit=True) as connection:
+            for role in (naming.job_role("sales"), naming.job_role("marketing")):
+                connection.execute(f"ALTER ROLE {role} PASSWORD '{server.set_password(role)}'".encode())
+        for number in range(1, 8):
+            port.build(number)
+            assert port.publish().published
+        assert len(port.versions()) == 10, "retention drops as the platform's role"
+        rollback(port.warehouse, port.contract, ("marketing_owner",), actor="ada")
+        assert port.numbers() == {6}
+        with port.warehouse.connect_domain("sales") as connection, pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(f"DROP TABLE sales_orders_data.{min(port.versions())}".encode())
+    finally:
+        server.stop()
