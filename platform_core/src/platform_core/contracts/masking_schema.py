@@ -9,11 +9,10 @@ Usage: python -m platform_core.contracts.masking_schema [--check]
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
+from platform_core.contracts.editor_schema import editor_schema
 from platform_core.contracts.masking_model import MaskingModel
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.source import Location
@@ -25,8 +24,7 @@ WRITE = "./mesh exec python -m platform_core.contracts.masking_schema"
 
 def masking_schema() -> str:
     """The schema, as the file holds it."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Attribute policy of the data mesh"}
-    return json.dumps({**head, **_tidy(MaskingModel.model_json_schema())}, indent=2, ensure_ascii=False) + "\n"
+    return editor_schema(MaskingModel, "Attribute policy of the data mesh")
 
 
 def schema_problems(repo: Path) -> tuple[Problem, ...]:
@@ -35,26 +33,6 @@ def schema_problems(repo: Path) -> tuple[Problem, ...]:
     if not file.is_file() or file.read_text() == masking_schema():
         return ()
     return (Problem("masking-schema", "is not what this version of the platform accepts", Location(file, 1), f"write it anew: {WRITE}"),)
-
-
-def _tidy(value: Any, *, named: bool = False) -> Any:
-    """Without pydantic's titles and defaults, and without null beside a type (to leave a key out is the way to say nothing).
-
-    ``named`` marks a mapping whose keys are the names of others.
-    """
-    if isinstance(value, list):
-        return [_tidy(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if not named and {"type": "null"} in value.get("anyOf", ()):
-        kept = [item for item in value["anyOf"] if item != {"type": "null"}]
-        rest = {key: item for key, item in value.items() if key not in {"anyOf", "default"}}
-        return _tidy({**kept[0], **rest} if len(kept) == 1 else {"anyOf": kept, **rest})
-    return {
-        key: " ".join(item.split()) if key == "description" and isinstance(item, str) else _tidy(item, named=key in {"properties", "$defs"})
-        for key, item in value.items()
-        if named or key not in {"title", "default"}
-    }
 
 
 def main(arguments: list[str]) -> int:
