@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from platform_core.ingestion import ConnectorError, ConnectorReference, connector_environment, environment, load_connections, run_sync
-from platform_core.ingestion.connector import request
+from platform_core.ingestion.conversation import request
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 

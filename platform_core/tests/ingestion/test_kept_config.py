@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
 
 import psycopg
 import pytest
@@ -137,3 +140,27 @@ def test_it_waits_for_a_warehouse_that_starts_and_gives_up_on_one_that_does_not(
         with pytest.raises(LoadError, match=r"sales/shop: .*could not keep it") as caught:
             stubborn.keep({"token": "x" * 9})
         assert "x" * 9 not in str(caught.value)
+
+
+def test_a_runner_killed_right_after_the_message_has_lost_nothing(source):
+    """The old token is void by then: a connector that starts with it is refused."""
+
+    def run():
+        original = KeptConfig.keep
+
+        def keep_and_die(self, reported):
+            original(self, reported)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        KeptConfig.keep = keep_and_die
+        source.sync()
+
+    source.script = [*rotated(), {"wait": 600}]
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    source.script, source.more = [record("orders", {"id": 2}), *complete("orders")], {"expect": {"token": NEW, "count": 5}}
+    source.sync()  # discover and read refuse any other token
+    assert source.query("SELECT id FROM sales_raw.orders") == [(2,)]
+    assert source.query("SELECT status FROM mesh.syncs ORDER BY started_at") == [("killed",), ("succeeded",)]

@@ -113,6 +113,7 @@ WRONG = [
     ("a version from the future", '"7.0.0"', '"99.0.0"', "shop.yaml:2", "newer than 7.", 'version: "99.0.0"'),
     ("no check", "check:\n", "checks:\n", "ads.yaml:1", "has no check", "CheckStream"),
     ("a spec without a schema", "connection_specification:", "connection_spec:", "ads.yaml:65", "no connection_specification", "connection_specification"),
+    ("a spec that refuses what the CDK adds", "    required: [url", "    additionalProperties: false\n    required: [url", "ads.yaml:69", "no further keys", "remove additional"),
     ("a reference to nothing", "#/definitions/spend", "#/definitions/spent", "ads.yaml:45", "streams[0] of the manifest has no name", "$ref"),
     ("no streams", "\nstreams:\n", "\nx-streams:\n", "ads.yaml:1", "defines no streams", "add streams:"),
     ("a stream that the file selects and nobody defines", "    name: clicks", "    name: click", "shop.yaml:8", "no stream 'clicks', did you mean 'click'?", "spend, click"),

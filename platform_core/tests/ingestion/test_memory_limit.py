@@ -11,7 +11,8 @@ import pytest
 from scripted_source import complete, record, stream
 
 from platform_core.ingestion import ConnectorError
-from platform_core.ingestion.connector import ConnectorCommand, request
+from platform_core.ingestion.connector import ConnectorCommand
+from platform_core.ingestion.conversation import request
 
 MB = 1 << 20
 

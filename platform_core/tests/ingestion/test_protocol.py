@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from platform_core.ingestion.protocol import Log, State, StreamStatus, TraceError, Unknown, decode, dump_json, interpret
 from platform_core.ingestion.rows import NULL, RowEncoder, unescape
-from platform_core.ingestion.state import lags
+from platform_core.ingestion.state import cursor_of, lags
 from platform_core.ingestion.tables import StoredColumn, plan_table
 from platform_core.ingestion.types import META_COLUMNS, Column, Kind, columns_of, identifier, kind_of, wider
 
@@ -133,3 +133,21 @@ def test_a_table_only_ever_grows():
     plan = plan_table(stored, wanted, "t")
     assert [column.kind for column in plan.columns] == [Kind.NUMERIC, Kind.TEXT, Kind.BIGINT, Kind.DATE]
     assert [column.name for column in plan.add] == ["d"] and [column.name for column in plan.widen] == ["a"] and plan.narrow == {2}
+
+
+@pytest.mark.parametrize(
+    ("blob", "expected"),
+    [
+        ({"updated_at": "2026-11-21"}, "2026-11-21"),
+        ({"updated_at": 7}, "7"),
+        ({"state": {"updated_at": "2026-11-21"}, "states": [{"partition": {"id": 1}, "cursor": {"updated_at": "x"}}]}, "2026-11-21"),
+        ({"page": 3}, '{"page":3}'),
+        ({"__ab_no_cursor_state_message": True}, None),
+        ({"__ab_full_refresh_sync_complete": True}, None),
+        ({}, None),
+        ({"updated_at": "x" * 300}, "x" * 199 + "…"),
+    ],
+)
+def test_a_cursor_is_shown_as_short_text_and_marks_of_the_cdk_are_none(blob, expected):
+    state = interpret({"type": "STATE", "state": {"type": "STREAM", "stream": {"stream_descriptor": {"name": "a"}, "stream_state": blob}}})
+    assert isinstance(state, State) and cursor_of(state, ["updated_at"]) == expected

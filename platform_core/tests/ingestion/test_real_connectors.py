@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from platform_core.ingestion import ConnectorCommand, ConnectorError, ConnectorReference, connector_environment, load_connection, run_sync
-from platform_core.ingestion.connector import request
+from platform_core.ingestion.conversation import request
 from platform_core.settings import Settings
 
 pytestmark = pytest.mark.timeout(240)

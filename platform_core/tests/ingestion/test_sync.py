@@ -280,7 +280,7 @@ streams:
     levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NEW"]
     source.script = [{"send": {"type": "LOG", "log": {"level": level, "message": f"{level} of s3cret-value"}}} for level in levels]
     source.script += complete("orders")
-    with caplog.at_level(1, logger="platform_core.ingestion.connector"):
+    with caplog.at_level(1, logger="platform_core.ingestion.conversation"):
         source.sync()
     said = [(record.levelno, record.getMessage()) for record in caplog.records if " of " in record.getMessage()]
     numbers = [5, 10, 20, 30, 40, 50, 20]

@@ -56,7 +56,8 @@ def recording(settings: Settings, folder: Path, users: int) -> Recording:
 
 
 def _record(settings: Settings, own: Path, users: int) -> None:
-    from platform_core.ingestion.connector import ConnectorRun, request
+    from platform_core.ingestion.connector import ConnectorRun
+    from platform_core.ingestion.conversation import request
 
     own.mkdir(parents=True, exist_ok=True)
     command = connector_environment(FAKER, repo=settings.repo, home=settings.home)

@@ -15,7 +15,8 @@ import yaml
 from platform_core.file_lock import held_alone
 from platform_core.ingestion.config import ResolvedConfig
 from platform_core.ingestion.connection import Connection
-from platform_core.ingestion.connector import ConnectorCommand, request
+from platform_core.ingestion.connector import ConnectorCommand
+from platform_core.ingestion.conversation import request
 from platform_core.ingestion.environment import packaged_spec
 from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.kept_config import KeptConfig

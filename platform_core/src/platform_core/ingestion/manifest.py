@@ -84,6 +84,11 @@ def _problems(document: Document) -> Iterator[Problem]:
     if spec is not None and not (isinstance(spec, dict) and isinstance(spec.get("connection_specification"), dict)):
         remedy = "write spec: {type: Spec, connection_specification: {type: object, properties: ...}}"
         yield Problem("manifest-spec", "the manifest's spec has no connection_specification", document.at("spec"), remedy)
+    elif isinstance(spec, dict) and spec["connection_specification"].get("additionalProperties") is False:
+        # The CDK puts the manifest itself into the configuration, and then finds that key against this specification.
+        message = "the manifest's connection_specification allows no further keys, so the CDK refuses every configuration"
+        place = document.at("spec", "connection_specification", "additionalProperties")
+        yield Problem("manifest-spec-closed", message, place, "remove additionalProperties: false, or make it true")
     streams, dynamic = data.get("streams"), data.get("dynamic_streams")
     if not (isinstance(streams, list) and streams) and not (isinstance(dynamic, list) and dynamic):
         yield Problem("manifest-streams", "the manifest defines no streams", document.at("streams"), "add streams: with at least one")

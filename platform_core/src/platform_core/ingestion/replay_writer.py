@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from platform_core.ingestion.merging import Newer
 from platform_core.ingestion.writer import StreamWriter
 
 
 class ReplayWriter(StreamWriter):
     """Brings rows of an earlier sync into a table that may hold newer ones, or the same."""
-
-    _later: tuple[str, ...] | None = None
 
     def bring(self, later: tuple[str, ...] | None) -> None:
         """Publishes everything that was fed; inside the replay's transaction.
@@ -25,20 +24,25 @@ class ReplayWriter(StreamWriter):
             )
             where = sql.SQL("") if self.task.replace else ids
             self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._target, where))
-            self._later = later
+            if self._merge is not None and later:
+                self._merge.newer = _newer_unless_later(later)
         self.seal(None)
         self.hand_over()
         self.publish()
         if self._staged:
             self._session.execute(sql.SQL("DROP TABLE {}").format(self._staging))
 
-    def _newer(self, cursor: str | None) -> sql.Composable:
-        if not self._later:
-            return super()._newer(cursor)
-        came_later = sql.SQL("""(t."_airbyte_meta"->>'sync_id') = ANY ({})""").format(sql.Literal(list(self._later)))
+
+def _newer_unless_later(later: tuple[str, ...]) -> Newer:
+    """As `merging.newer_by_cursor` when the syncs had come in their order."""
+    came_later = sql.SQL("""(t."_airbyte_meta"->>'sync_id') = ANY ({})""").format(sql.Literal(list(later)))
+
+    def newer(cursor: str | None) -> sql.Composable:
         if cursor is None:
             return sql.SQL(" WHERE NOT {}").format(came_later)
         return sql.SQL(
             " WHERE excluded.{0} > t.{0} OR (excluded.{0} IS NOT NULL AND t.{0} IS NULL)"
             " OR (excluded.{0} IS NOT DISTINCT FROM t.{0} AND NOT {1})"
         ).format(sql.Identifier(cursor), came_later)
+
+    return newer

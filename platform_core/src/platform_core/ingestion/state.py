@@ -16,6 +16,7 @@ from platform_core.ingestion.errors import LoadError
 from platform_core.ingestion.protocol import Json, State, StreamKey, decode_json, dump_json
 
 Session = psycopg.Connection[Any]
+_MARKS = "__ab_"  # what the CDK puts into a state to say "no cursor" or "a full refresh, complete"
 
 
 @dataclass(frozen=True)
@@ -200,12 +201,22 @@ def finish_sync(session: Session, sync_id: str, status: str, raw_object: str | N
 
 
 def cursor_of(state: State | None, cursor_field: Sequence[str]) -> str | None:
-    """What a stream's state says of its cursor, as short text for people."""
+    """What a stream's state says of its cursor, as short text for people; None when it only says that there is none."""
     if state is None or state.stream is None:
         return None
     blob = (state.state.get("stream") or {}).get("stream_state")
-    value = blob.get(cursor_field[0]) if isinstance(blob, dict) and len(cursor_field) == 1 else None
-    text = str(value) if isinstance(value, str | int | float) else dump_json(blob)
+    if isinstance(blob, dict):
+        if all(name.startswith(_MARKS) for name in blob):
+            return None
+        shared = blob.get("state")  # of low-code sources: beside the cursors of partitions
+        for values in (blob, shared if isinstance(shared, dict) else {}):
+            value = values.get(cursor_field[0]) if len(cursor_field) == 1 else None
+            if isinstance(value, str | int | float):
+                return _short(str(value))
+    return _short(dump_json(blob))
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 

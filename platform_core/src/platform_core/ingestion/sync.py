@@ -16,7 +16,8 @@ import psycopg
 from platform_core.ingestion.catalog import StreamTask, configured_catalog, plan_streams
 from platform_core.ingestion.config import fit_to_spec, resolve_config
 from platform_core.ingestion.connection import Connection
-from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun, failure, log_message
+from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun
+from platform_core.ingestion.conversation import failure, log_message
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import connection_command
 from platform_core.ingestion.errors import ConnectorError, IngestionError, SchemaChangeError

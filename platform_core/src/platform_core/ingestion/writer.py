@@ -18,17 +18,16 @@ from platform_core.ingestion.batch import BatchEncoder, Encoded
 from platform_core.ingestion.block import Records
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.copying import RowCopy
+from platform_core.ingestion.merging import KeyMerge
 from platform_core.ingestion.protocol import State
 from platform_core.ingestion.tables import (
     TablePlan,
     apply_plan,
     column_list,
     create_staging,
-    ensure_key,
-    newest_first,
     widen_column,
 )
-from platform_core.ingestion.types import META_COLUMNS, Column, Kind
+from platform_core.ingestion.types import Column, Kind
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,15 @@ class StreamWriter:
         self._staged = False
         self._plan = plan
         self._shaped = False
-        self._keyed = False
         self._outgoing = _Outgoing(0, 0, [])
         self._widened: set[int] = set()
         self._rows: list[Encoded] = []
+        columns = encoder.rows.columns
+        self._merge = KeyMerge(session, task, columns, schema=self._schema, staging=self._staging) if task.deduplicate else None
         self._copying = RowCopy(session, encoder.rows, stream=task.name, table=self.table)
         appends = task.checkpointed and not task.deduplicate and len(task.cursor_field) == 1
         self._watched = task.cursor_field[0] if appends else None
-        self._columns = column_list(encoder.rows.columns)
+        self._columns = column_list(columns)
 
     @property
     def table(self) -> str:
@@ -130,6 +130,11 @@ class StreamWriter:
         return self._plan.removed
 
     @property
+    def intermediate(self) -> bool:
+        """Whether the stream's sealed rows may become visible before the sync ends."""
+        return self.task.selection.incremental and not self.task.replace
+
+    @property
     def buffers(self) -> bool:
         """Whether rows may go straight from memory into the table."""
         return self.task.checkpointed and not self.task.deduplicate and not self._staged and not self.encoder.rows.overflowed
@@ -144,18 +149,13 @@ class StreamWriter:
         """Records since the stream's last state, for the comparison with ``sourceStats``."""
         return self.encoder.sequence - self.at_state
 
-    def add(self, part: Records) -> int:
-        """Takes records.
-
-        Returns:
-            Size of their rows in memory.
-        """
+    def add(self, part: Records) -> None:
+        """Takes records."""
         rows = self.encoder.encode(part.records, exact=part.exact, escaped=part.escaped)
         self._rows.append(rows)
         self.buffered_bytes += rows.size
         if self._watched is not None:
             self._watch([record["data"].get(self._watched) for record in part.records])
-        return rows.size
 
     def _watch(self, values: Sequence[Any]) -> None:
         """Notes the cursors of records."""
@@ -234,72 +234,16 @@ class StreamWriter:
         # A literal, not a parameter: beside parameters psycopg would read a percent sign in a column's name as a placeholder.
         bound = sql.SQL('WHERE "_airbyte_raw_id" <= {}::uuid').format(sql.Literal(self.encoder.rows.raw_id(self._outgoing.sealed)))
         where = sql.SQL("") if whole else bound
-        if self.task.deduplicate:
-            self._merge(where)
+        if self._merge is not None:
+            self._merge.bring(where)
         else:
-            self._session.execute(self._insert(where))
+            insert = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} {where}")
+            self._session.execute(insert.format(target=self._target, columns=self._columns, staging=self._staging, where=where))
         if whole:
             self._session.execute(sql.SQL("TRUNCATE {}").format(self._staging))
             self.staged_bytes = 0
         else:
             self._session.execute(sql.SQL("DELETE FROM {} {}").format(self._staging, where))
-
-    def _insert(self, where: sql.Composable) -> sql.Composed:
-        insert = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} {where}")
-        return insert.format(target=self._target, columns=self._columns, staging=self._staging, where=where)
-
-    def _merge(self, where: sql.Composable) -> None:
-        if self._keyed:
-            self._session.execute(self._upsert(where))
-            return
-        # A table that this transaction made. Most sources send a key once, and an index tells at a fifth of the price of a sort.
-        self._session.execute(self._insert(where))
-        try:
-            with self._session.transaction():
-                self._make_key()
-        except psycopg.errors.UniqueViolation:
-            self._session.execute(sql.SQL("TRUNCATE {}").format(self._target))
-            self._session.execute(self._newest(where))
-            self._make_key()
-        self._keyed = True
-
-    def _make_key(self) -> None:
-        ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column(), unique=True)
-
-    def _key(self) -> list[str]:
-        return [self._column(field) for field in self.task.primary_key]
-
-    def _newest(self, where: sql.Composable) -> sql.Composed:
-        """Brings one row a key, the newest, without looking at what the table has."""
-        return sql.SQL(
-            "INSERT INTO {target} AS t ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {staging} {where} ORDER BY {key}, {order}"
-        ).format(
-            target=self._target,
-            columns=self._columns,
-            key=sql.SQL(", ").join(map(sql.Identifier, self._key())),
-            staging=self._staging,
-            where=where,
-            order=newest_first(self._cursor_column()),
-        )
-
-    def _upsert(self, where: sql.Composable) -> sql.Composed:
-        key = self._key()
-        every = [name for name, _ in META_COLUMNS] + [column.name for column in self.encoder.rows.columns]
-        sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in every if name not in key)
-        return self._newest(where) + sql.SQL(" ON CONFLICT ({key}) DO UPDATE SET {sets}{newer}").format(
-            key=sql.SQL(", ").join(map(sql.Identifier, key)), sets=sets, newer=self._newer(self._cursor_column())
-        )
-
-    def _newer(self, cursor: str | None) -> sql.Composable:
-        """When an arriving row replaces the stored one of its key; both ``t`` and ``excluded`` are in scope."""
-        return sql.SQL(" WHERE t.{0} IS NULL OR excluded.{0} >= t.{0}").format(sql.Identifier(cursor)) if cursor else sql.SQL("")
-
-    def _column(self, field: str) -> str:
-        return next(column.name for column in self.encoder.rows.columns if column.field == field)
-
-    def _cursor_column(self) -> str | None:
-        # A nested cursor has no column of its own; then the order of arrival decides.
-        return self.task.column_name(self.task.cursor_field[0]) if len(self.task.cursor_field) == 1 else None
 
     def _shape(self) -> None:
         if self._shaped:
@@ -308,7 +252,6 @@ class StreamWriter:
         for index in self._widened:
             column = self.encoder.rows.columns[index]
             widen_column(self._session, self._target, Column(column.field, column.name, Kind.NUMERIC))
-        if self.task.deduplicate and not self._plan.create:
-            ensure_key(self._session, self._schema, self.task.table, self._key(), self._cursor_column())
-            self._keyed = True
+        if self._merge is not None and not self._plan.create:
+            self._merge.ensure_key()
         self._shaped = True
