@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from platform_core.contracts import Problem, access_problems
+from platform_core.contracts.compatibility import compare, folder_state
 
 Files = Any  # the fixture's type; test modules do not import each other
 
@@ -75,7 +78,7 @@ def test_personal_data_in_clear_is_for_the_domains_that_are_listed(files: Files,
     assert len(problems) == (0 if allowed else 1)
     for problem in problems:
         assert "--for domain:sales --pii --purpose" in problem.remedy
-        assert "personal data in clear" in problem.message
+        assert "to read personal data of 'shop.customers.customers' in clear" in problem.message
 
 
 def test_an_approved_request_opens_the_port_until_it_ends(files: Files) -> None:
@@ -126,3 +129,15 @@ def test_what_is_dated_tomorrow_did_not_happen(files: Files) -> None:
     problems = _problems(files, datetime(2026, 1, 5, 12, 0, tzinfo=UTC))
     assert [problem.location.line for problem in problems] == [10]
     assert "still to come" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(_only("[sales, shop]"), _only("[shop]")), (_only("[shop]"), _only("[sales, shop]")), (", access: read", _only("[shop]"))],
+)
+def test_the_gate_sees_who_a_role_is_for(files: Files, tmp_path_factory: pytest.TempPathFactory, before: str, after: str) -> None:
+    _roles(files, before)
+    old = Path(shutil.copytree(files.root, tmp_path_factory.mktemp("old") / "mesh"))
+    _roles(files, after)
+    changes = compare(folder_state(old, "old"), folder_state(files.root, "new")).changes
+    assert [change.ruling.verdict for change in changes] == ["breaking"]

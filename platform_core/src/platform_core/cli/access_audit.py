@@ -74,7 +74,7 @@ def list_requests(
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("state", "port", "for", "personal data", "until", "asked by", "decided by"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title in {"port", "for", "until"})
     table.add_column("purpose", no_wrap=True, overflow="ellipsis", max_width=40)
     for row in rows:
         colour = _COLOURS[row["state"]]

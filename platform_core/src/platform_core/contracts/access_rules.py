@@ -93,10 +93,8 @@ def _input(mesh: Mesh, product: DataProduct, port: InputPort, contract: Contract
         if ground(mesh, contract, product.domain, now, clear=clear) is not None:
             continue
         principal = naming.domain_principal(product.domain)
-        what = "personal data in clear" if clear else "the port"
-        message = (
-            f"nothing allows the domain {product.domain!r} to read {what} of {contract.id!r}{_history(mesh, contract, principal, now)}"
-        )
+        what = f"personal data of {contract.id!r} in clear" if clear else repr(contract.id)
+        message = f"nothing allows the domain {product.domain!r} to read {what}{_history(mesh, contract, principal, now)}"
         flag = " --pii" if port.personal_data else ""
         command = f'./mesh access request {contract.id} --for {principal}{flag} --purpose "..."'
         yield Problem("access-not-granted", message, port.location, f"ask for it: {command}; an owner of {contract.product_id} approves it")

@@ -67,6 +67,8 @@ def _custom(difference: Difference) -> str:
     name = str(sides[0].get("property") or sides[1].get("property") or "")
     if difference.shape.endswith((".description", ".id", ".vendor")):
         return "documentation"
+    if name == "domains" and "roles[]" in difference.shape:  # a list opens a role or closes it: for a person to judge
+        return "role-access"
     if name in _MODEL:
         return "model-source"
     if _RETENTION.search(name):
