@@ -10,14 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 from masked_port import READER, fill, mask_table, pending, rows, settle
-from port_bench import LINES, Port, column, contract, product, table
+from port_bench import LINES, Port, column, contract, open_port, product, table
 
 from platform_core.contracts.masking import NULL, Mask
 from platform_core.contracts.masking_policy import Masking
 from platform_core.contracts.model import Table
 from platform_core.publishing import PublishingError, publish
+from platform_core.publishing.mask_key import use_mask_key
 from platform_core.publishing.view_changes import view_changes
-from platform_core.warehouse import apply
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
 
 pytestmark = pytest.mark.timeout(90)
 EMAIL = Mask("partial", first=1, domain=True)
@@ -215,3 +216,47 @@ def test_the_number_of_queries_does_not_grow_with_the_mesh(published: Port, monk
             connection.execute("CREATE TABLE sales_build.t AS SELECT 1 AS number")
         assert publish(published.warehouse, more, (), published.audit(), code_version="c").published
     assert count() == one <= 7
+
+
+def test_apply_brings_a_changed_policy_into_every_port_with_what_it_needs(published: Port) -> None:
+    from platform_core.publishing.governance import apply_everything
+
+    apply_everything(published.warehouse, published.mesh)
+    assert apply_everything(published.warehouse, published.mesh) == ()
+    mask_table(published, _columns(Mask("hash")))
+    steps = {str(step) for step in apply_everything(published.warehouse, published.mesh)}
+    assert steps >= {"grant select on mesh.mask_pass to sales_owner", VIEW}
+    assert len(_seen(published)) == 32
+    assert not {str(step) for step in apply_everything(published.warehouse, published.mesh)} & steps
+
+
+def test_views_are_put_right_where_the_platforms_role_is_no_superuser(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As at a hosted Postgres, where nobody is one: the role may make roles, and owns the database."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("hosted") / "postgres")
+    server.start()
+    try:
+        superuser = Warehouse({**server.conninfo(), "dbname": "hosted"}, server=server)
+        prepare_databases(superuser)
+        with superuser.connect_platform(autocommit=True) as admin:
+            admin.execute("CREATE ROLE plain LOGIN CREATEROLE")
+            admin.execute(f"ALTER ROLE plain PASSWORD '{server.set_password('plain')}'".encode())
+            admin.execute("ALTER DATABASE hosted OWNER TO plain")
+        hosted = open_port(replace(superuser, admin="plain", server=None))
+        with superuser.connect_platform(autocommit=True) as admin:
+            admin.execute(f"ALTER ROLE sales_job PASSWORD '{server.set_password('sales_job')}'".encode())
+        mask_table(hosted, _columns(NULL))
+        fill(hosted, {"number": ("integer", ["1"]), "email": ("text", ["rosa@example.com"])})
+        hosted.publish()
+        mask_table(hosted, _columns(Mask("hash")))
+        apply(hosted.warehouse, hosted.mesh)
+        for statement in ("SELECT 1", "DROP VIEW sales_orders.orders"):
+            with superuser.connect_platform(autocommit=True) as admin:
+                admin.execute(statement.encode())
+            assert len(settle(hosted)) == 1 and settle(hosted) == []
+            with superuser.connect_platform(autocommit=True) as admin:
+                admin.execute("SET ROLE sales_orders_reader")
+                ((shown,),) = admin.execute("SELECT email FROM sales_orders.orders").fetchall()
+            assert len(shown) == 32
+        assert use_mask_key(hosted.warehouse, "a key that is long enough")
+    finally:
+        server.stop()
