@@ -187,6 +187,7 @@ def test_a_product_from_a_model_takes_its_columns_types_and_tests(mesh: Mesh, fi
             ("accepted_range", "dbt_utils", "returns", {"min_value": 0, "inclusive": True}), ("recency", "dbt_utils", None, {}),
         ])
     ]  # fmt: skip
+    (files / "dbt_projects/sales_dbt/models/late.sql").write_text("select date '2026-01-31' as day, 1 as returns, 0.5::numeric(4,3) as share\n")
     project = DbtProject.of("sales", Settings.load())
     project.target.mkdir(parents=True)
     project.manifest.write_text(json.dumps({"nodes": {node["unique_id"]: node for node in [model, *tests]}}))
