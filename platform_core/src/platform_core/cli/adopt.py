@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import psycopg
 import typer
 
 from platform_core.cli.connection_names import paths_from
 from platform_core.cli.new_domain import DryRun, Owner, Yes, lock_warning
+from platform_core.cli.new_product import built_relations
 from platform_core.cli.session import AsJson, Session, err, out, print_json
-from platform_core.contracts import naming
-from platform_core.warehouse import WarehouseError
 
 if TYPE_CHECKING:
     from platform_core.transformation.adoption import Adoption
@@ -56,7 +54,7 @@ def adopt(
         lock = repo / "uv.lock"
         starting.check_domain_name(name, session.mesh, starting.locked_packages(lock.read_text()) if lock.is_file() else ())
         with err.status(f"compiling {read.name} as the domain {name}"):
-            made = adoption.adopt(read, name, session.settings, session.mesh, _built(session, name), owner=owner, team=team)
+            made = adoption.adopt(read, name, session.settings, session.mesh, built_relations(session, name), owner=owner, team=team)
         if ask and not made.changes.empty and not _confirmed(name, made):
             raise typer.Exit(1)
         if not dry_run:
@@ -71,24 +69,6 @@ def adopt(
     if warning:
         err.print("[yellow]warning:[/] ", end="")
         err.print(warning, markup=False, soft_wrap=True)
-
-
-def _built(session: Session, domain: str) -> dict[str, dict[str, str]]:
-    """Relations of the domain's build schema with their columns and types; none before a first build, or without a warehouse."""
-    query = """SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
-               FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
-               WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped
-               ORDER BY c.relname, a.attnum"""
-    try:
-        with session.warehouse.connect_platform() as connection:
-            rows = connection.execute(query, (naming.build_schema(domain),)).fetchall()
-    except (psycopg.OperationalError, WarehouseError) as error:
-        err.print(f"[dim]no warehouse is asked for types: {str(error).splitlines()[0]}[/]")
-        return {}
-    found: dict[str, dict[str, str]] = {}
-    for relation, column, kind in rows:
-        found.setdefault(str(relation), {})[str(column)] = str(kind)
-    return found
 
 
 def _confirmed(name: str, made: Adoption) -> bool:

@@ -18,6 +18,7 @@ from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
 from platform_core.settings import Settings, SettingsError
 from platform_core.transformation import DbtProject, starting
+from platform_core.transformation.built_columns import built_columns
 from platform_core.warehouse import WarehouseError
 
 
@@ -132,9 +133,11 @@ def _start(
         raise MeshError(f"the product reads its own contract {own[0]!r}", remedy="name another product's contract")
     draft = replace(draft, inputs=tuple(port for _, port in found))
     if model is not None:
-        from platform_core.cli.new_product_model import from_model
+        from platform_core.transformation.adoption import product_from_model
 
-        return from_model(session, draft, table, model)
+        project = DbtProject.of(draft.domain, session.settings)
+        with err.status("reading the dbt project"):
+            return product_from_model(project, session.mesh, built_relations(session, draft.domain), draft, table, model)
     if stream is not None:
         return _from_stream(session, draft, table, stream), []
     if found:
@@ -144,6 +147,16 @@ def _start(
         notes += [f"the model reads {found[0][0].id}; join the others: {', '.join(c.id for c, _ in found[1:])}"] if found[1:] else []
         return start, notes
     return starting.from_nothing(draft, table), []
+
+
+def built_relations(session: Session, domain: str) -> dict[str, dict[str, str]]:
+    """Relations of the domain's build schema with their columns and types; none before a first build, or without a warehouse."""
+    try:
+        with session.warehouse.connect_platform() as connection:
+            return built_columns(connection, naming.build_schema(domain))
+    except (psycopg.OperationalError, WarehouseError) as error:
+        err.print(f"[dim]no warehouse is asked for types: {str(error).splitlines()[0]}[/]", soft_wrap=True)
+        return {}
 
 
 def _from_stream(session: Session, draft: starting.ProductDraft, table: str, stream: str) -> starting.ProductStart:
@@ -168,16 +181,13 @@ def _from_stream(session: Session, draft: starting.ProductDraft, table: str, str
 
 def _raw_table(session: Session, schema: str, stream: str) -> tuple[list[tuple[str, str]], list[str]]:
     """Columns with types of a raw table, and the names of all raw tables of the domain."""
-    from platform_core.quality.shape import relation_columns
-
     try:
         with session.warehouse.connect_platform() as connection:
-            columns = [(column.name, column.type) for column in relation_columns(connection, (schema, stream))]
-            rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", (schema,)).fetchall()
+            found = built_columns(connection, schema)
     except (psycopg.OperationalError, WarehouseError) as error:
         message = f"a stream's columns are read from the warehouse, which is not there: {str(error).splitlines()[0]}"
         raise MeshError(message, remedy="start it with ./mesh up, or set MESH_WAREHOUSE_DSN") from error
-    return columns, [str(row[0]) for row in rows]
+    return list(found.get(stream, {}).items()), list(found)
 
 
 def _connections(repo: Path, domain: str) -> dict[str, set[str]]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from platform_core.contracts import ContractError, naming
-from platform_core.settings import find_repo
+from platform_core.contracts import ContractError, load_mesh, naming
+from platform_core.settings import Settings, find_repo
+from platform_core.transformation import DbtProject, starting
 
 
 class DataProductParams(BaseModel):
     """Parameters of `dg scaffold defs platform_core.DataProduct`."""
 
-    model: str | None = Field(default=None, description="Table of the build schema that feeds the port; the folder's name by default.")
     owner: str = Field(default="owner@example.com", description="E-mail address of the owner.")
+    description: str | None = Field(default=None, description="What consumers get, in one sentence.")
+    model: str | None = Field(default=None, description="dbt model that feeds the port, built already; otherwise one is written.")
+    input: str | None = Field(default=None, description="Contract that the product reads: domain.product.port.")
+    table: str | None = Field(default=None, description="Name of the port's table; the folder's name by default.")
 
 
 class AirbyteConnectionParams(BaseModel):
@@ -36,16 +41,34 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
         return DataProductParams
 
     def scaffold(self, request: dg.ScaffoldRequest[DataProductParams]) -> None:
-        """Writes `defs.yaml`, `product.odps.yaml` and `contracts/<name>.odcs.yaml`; never over a file that exists."""
+        """Writes what `mesh new product` writes: the product, its contract, its model, its test; never over a file that exists."""
         domain, name = _domain(request), request.target_path.name
         params = request.params or DataProductParams()
-        product_id = f"{_name(domain)}.{_name(name)}"
-        _write(request.target_path / "product.odps.yaml", _PRODUCT.format(id=product_id, domain=domain, name=name, owner=params.owner))
-        contract = _CONTRACT.format(
-            id=product_id, domain=domain, name=name, model=params.model or name, owner=params.owner, reader=naming.reader_role(product_id)
-        )
-        _write(request.target_path / "contracts" / f"{name}.odcs.yaml", contract)
-        _write(request.target_path / "defs.yaml", f"type: {request.type_name}\n")
+        repo = find_repo(request.target_path.parent)
+        mesh = load_mesh(repo)
+        starting.check_product_name(domain, name, mesh)
+        title, purpose = name.replace("_", " ").capitalize(), params.description or f"Say in one sentence what {domain}.{name} gives."
+        found = [starting.input_of(params.input, mesh)] if params.input else []
+        inputs = tuple(port for _, port in found)
+        draft = starting.ProductDraft(domain, name, title, purpose, params.owner, f"{domain}-data", (), inputs)
+        table = starting.check_table_name(params.table or name)
+        if params.model:
+            from platform_core.transformation.adoption import product_from_model
+            from platform_core.transformation.built_columns import built_columns
+            from platform_core.warehouse import Warehouse
+
+            settings = Settings.load({**os.environ, "MESH_REPO": str(repo)})
+            with Warehouse.from_settings(settings).connect_platform() as connection:
+                built = built_columns(connection, naming.build_schema(domain))
+            start, _ = product_from_model(DbtProject.of(domain, settings), mesh, built, draft, table, params.model)
+        elif found:
+            start = starting.from_input(draft, table, found[0][0], mesh)
+        else:
+            start = starting.from_nothing(draft, table)
+        changes = starting.new_files(repo, starting.product_files(start))
+        if start.examples is not None:
+            changes = changes.and_(starting.new_files(repo, starting.shared_files(domain), keep=True))
+        starting.write(repo, changes)
 
 
 class AirbyteConnectionScaffolder(dg.Scaffolder[AirbyteConnectionParams]):
@@ -98,14 +121,8 @@ class DbtProjectScaffolder(dg.Scaffolder[Any]):
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Writes `defs.yaml` and, when there is none, `dbt_projects/<domain>_dbt`."""
         domain = _domain(request)
-        folder = find_repo(request.target_path.parent) / "dbt_projects" / f"{domain}_dbt"
-        if not (folder / "dbt_project.yml").is_file():
-            _write(folder / "dbt_project.yml", _DBT_PROJECT.format(domain=domain))
-            _write(
-                folder / "profiles.yml", _DBT_PROFILE.format(domain=domain, job=naming.job_role(domain), owner=naming.owner_role(domain))
-            )
-            (folder / "models").mkdir(parents=True, exist_ok=True)
-            _write(folder / "models" / ".gitkeep", "")
+        repo = find_repo(request.target_path.parent)
+        starting.write(repo, starting.new_files(repo, starting.dbt_files(domain), keep=True))
         _write(request.target_path / "defs.yaml", f"type: {request.type_name}\n")
 
 
@@ -128,76 +145,6 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-_PRODUCT = """\
-apiVersion: v1.1.0
-kind: DataProduct
-id: {id}
-name: {name}
-version: 0.1.0
-status: draft
-domain: {domain}
-type: sourceAligned
-description:
-  purpose: Say in one sentence what consumers get.
-inputPorts: []
-outputPorts:
-  - name: {name}
-    type: tables
-    version: 0.1.0
-    contractId: {id}.{name}
-team:
-  name: {domain}-data
-  members:
-    - username: {owner}
-      role: owner
-support:
-  - channel: {domain}-data
-    url: https://example.com/support/{domain}
-"""
-
-_CONTRACT = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: {id}.{name}
-name: {name}
-version: 0.1.0
-status: draft
-domain: {domain}
-dataProduct: {id}
-description:
-  purpose: Say what the port promises.
-schema:
-  - name: {name}
-    physicalName: {name}
-    logicalType: object
-    physicalType: table
-    description: Say what one row is.
-    customProperties:
-      - property: model
-        value: {model}
-    properties:
-      - name: id
-        description: Say what it identifies.
-        logicalType: integer
-        physicalType: bigint
-        primaryKey: true
-        primaryKeyPosition: 1
-        required: true
-    quality:
-      - metric: rowCount
-        mustBeGreaterThan: 0
-        severity: error
-roles:
-  - role: {reader}
-    access: read
-    firstLevelApprovers: {domain}-data
-team:
-  name: {domain}-data
-  members:
-    - username: {owner}
-      role: owner
-"""
-
 _CONNECTION = """\
 # yaml-language-server: $schema=../connection.schema.json
 connector:
@@ -214,31 +161,4 @@ _DROP = """\
 location: {location}
 pattern: "{pattern}"
 stream: {stream}
-"""
-
-_DBT_PROJECT = """\
-name: {domain}_dbt
-version: "0.1.0"
-profile: {domain}_dbt
-flags:
-  send_anonymous_usage_stats: false
-models:
-  {domain}_dbt:
-    +materialized: table
-"""
-
-_DBT_PROFILE = """\
-{domain}_dbt:
-  target: mesh
-  outputs:
-    mesh:
-      type: postgres
-      host: "{{{{ env_var('PGHOST', '127.0.0.1') }}}}"
-      port: "{{{{ env_var('PGPORT', '5432') | as_number }}}}"
-      dbname: "{{{{ env_var('PGDATABASE', 'mesh') }}}}"
-      user: {job}
-      password: "{{{{ env_var('PGPASSWORD', '') }}}}"
-      role: {owner}
-      schema: {domain}_build
-      threads: 2
 """

@@ -228,7 +228,7 @@ def _reports(edited: EditedProject, own: Iterable[str], project: Mapping[str, An
         text = edited.files[path].decode(errors="replace")
         variables |= {match[1]: path for match in _ENV.finditer(text) if not match[2]}
         asked = sorted({match[0].rstrip("[") for match in _TARGET.finditer(text)} - {"target.schema", "target.database"})
-        if asked and path != "dbt_project.yml" and "adopted_" not in text:
+        if asked and path != "dbt_project.yml":
             message = f"it asks for {', '.join(asked)}: the target is called mesh now, its type is postgres"
             edited.decisions.append(Decision("target", path, message, "look whether it still does what it should", path))
     for name, path in sorted(variables.items()):

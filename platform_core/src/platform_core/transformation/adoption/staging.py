@@ -12,6 +12,7 @@ from typing import Any
 from platform_core.contracts import naming
 from platform_core.settings import Settings
 from platform_core.transformation.adoption.decision import Decision
+from platform_core.transformation.adoption.inferred_types import infer_types
 from platform_core.transformation.adoption.project_edits import EditedProject, edit_project
 from platform_core.transformation.adoption.proposal import Known
 from platform_core.transformation.adoption.read_project import DbtFolder
@@ -111,6 +112,11 @@ def _known(
     relations = {relation.id: relation for relation in lineage.relations({})}
     columns: dict[str, Mapping[str, str]] = {}
     whole: set[str] = set()
+    before = {
+        f"{model['schema']}.{model['alias']}": {**_declared(model, manifest), **_of_catalog(read, model["id"])} for model in project.models
+    }
+    before |= {f"{source['schema']}.{source['alias']}": _of_catalog(read, source["id"]) for source in project.sources}
+    inferred = infer_types(project.models, {name: types for name, types in before.items() if types})
     for model in project.models:
         key, relation = model["id"], relations.get(f"{model['schema']}.{model['alias']}")
         catalog = _of_catalog(read, key)
@@ -118,7 +124,7 @@ def _known(
         names = list(built.get(model["alias"], ())) or traced or list(catalog)
         if names:
             whole.add(key)
-        types = {**_declared(model, manifest), **catalog, **built.get(model["alias"], {})}
+        types = {**inferred.get(key, {}), **_declared(model, manifest), **catalog, **built.get(model["alias"], {})}
         columns[key] = {name: types.get(name, "") for name in names} if names else types
     failed = {model["id"]: f"dbt cannot compile it here: {model['failed']}" for model in project.models if model["failed"]}
     for problem in lineage.problems:

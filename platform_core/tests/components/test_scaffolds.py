@@ -1,0 +1,61 @@
+"""``dg scaffold defs platform_core.DataProduct``: the files of ``mesh new product``, by the same decisions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from platform_core.components.scaffolds import DataProductParams, DataProductScaffolder, DbtProjectScaffolder
+from platform_core.contracts import load_mesh
+from platform_core.errors import MeshError
+
+
+@pytest.fixture
+def files(repo: Path, tmp_path: Path) -> Path:
+    """A copy of the company's files."""
+    root = tmp_path / "clone"
+    for name in ("domains", "dbt_projects", "airbyte"):
+        shutil.copytree(repo / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs"))
+    shutil.copy(repo / "workspace.yaml", root)
+    return root
+
+
+def _request(files: Path, domain: str, name: str, params: object, kind: str = "DataProduct") -> dg.ScaffoldRequest:
+    project = files / "domains" / domain
+    return dg.ScaffoldRequest(
+        type_name=f"platform_core.{kind}",
+        target_path=project / "src" / domain / "defs" / name,
+        scaffold_format="yaml",
+        project_root=project,
+        params=params,
+    )
+
+
+@pytest.mark.parametrize("reads", [None, "inventory.items.items"])
+def test_a_scaffolded_product_is_that_of_mesh_new_product(files: Path, reads: str | None) -> None:
+    params = DataProductParams(owner="sales-data@example.com", description="What came back.", input=reads, table="sent_back")
+    DataProductScaffolder().scaffold(_request(files, "sales", "returns", params))
+    mesh = load_mesh(files)
+    assert [problem.message for problem in mesh.problems if problem.severity == "error"] == []
+    product = mesh.products["sales.returns"]
+    assert (product.owners, product.description_purpose) == (("sales-data@example.com",), "What came back.")
+    assert [port.contract_id for port in product.inputs] == ([reads] if reads else [])
+    (table,) = product.outputs[0].contract.tables
+    model = (files / f"dbt_projects/sales_dbt/models/{table.model}.sql").read_text()
+    assert table.physical_name == "sent_back" and all(column.physical_name in model for column in table.columns)
+    assert (files / "domains/sales/tests/test_returns.py").is_file() and (files / "domains/sales/tests/conftest.py").is_file()
+    with pytest.raises(MeshError, match="nothing is overwritten"):
+        DataProductScaffolder().scaffold(_request(files, "sales", "returns", params))
+
+
+def test_a_dbt_project_is_made_once_and_then_left_alone(files: Path) -> None:
+    shutil.rmtree(files / "dbt_projects/sales_dbt")
+    DbtProjectScaffolder().scaffold(_request(files, "sales", "transformation", None, "DbtProject"))
+    project = files / "dbt_projects/sales_dbt/dbt_project.yml"
+    assert "name: sales_dbt" in project.read_text()
+    project.write_text("name: mine\n")
+    DbtProjectScaffolder().scaffold(_request(files, "sales", "transformation", None, "DbtProject"))
+    assert project.read_text() == "name: mine\n"

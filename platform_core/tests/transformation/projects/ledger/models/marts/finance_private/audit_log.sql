@@ -1,0 +1,1 @@
+select transaction_id, booked_at from {{ ref('stg_transactions') }}

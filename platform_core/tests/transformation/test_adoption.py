@@ -1,0 +1,252 @@
+"""What an adopted project's manifest becomes: types from SQL, promises from tests, products from exposures and folders; decided on plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from platform_core.contracts import Mesh
+from platform_core.transformation.adoption.inferred_types import infer_types
+from platform_core.transformation.adoption.products import plan_products
+from platform_core.transformation.adoption.project_edits import edit_project
+from platform_core.transformation.adoption.promises import read_promises
+from platform_core.transformation.adoption.tables import propose_table
+
+EMPTY = Mesh((), {}, {}, ())
+
+
+def _test(
+    name: str, column: str | None = None, namespace: str | None = None, config: dict[str, Any] | None = None, **arguments: Any
+) -> dict[str, Any]:
+    return {
+        "unique_id": f"test.p.{namespace}.{name}.{column}", "name": f"{name}_of_{column}", "column_name": column, "config": config or {},
+        "test_metadata": {"name": name, "namespace": namespace, "kwargs": {**arguments, "model": "{{ get_where_subquery(ref('m')) }}"}},
+    }  # fmt: skip
+
+
+WARN = {"severity": "warn"}
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        (_test("accepted_values", "s", values=["a", "b"]),
+         {"s": [{"metric": "invalidValues", "arguments": {"validValues": ["a", "b"]}, "mustBe": 0, "dimension": "conformity", "severity": "error"}]}),
+        (_test("accepted_values", "s", values=[1, 2], quote=False, config=WARN),
+         {"s": [{"metric": "invalidValues", "arguments": {"validValues": [1, 2]}, "mustBe": 0, "dimension": "conformity", "severity": "warning"}]}),
+        (_test("not_null", "s", config=WARN), {"s": [{"metric": "nullValues", "mustBe": 0, "dimension": "completeness", "severity": "warning"}]}),
+        (_test("not_null_proportion", "s", "dbt_utils", at_least=0.95),
+         {"s": [{"metric": "nullValues", "unit": "percent", "mustBeLessOrEqualTo": 5.0, "dimension": "completeness", "severity": "error"}]}),
+    ],
+)  # fmt: skip
+def test_a_test_of_a_column_becomes_a_clause_of_the_column(test: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = read_promises([test])
+    assert (found.column_quality, found.left) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    ("test", "query", "severity"),
+    [
+        (_test("not_null", "s", config={"where": "a > 0 or b > 0"}), "select count(*) from {object} where (a > 0 or b > 0) and s is null", "error"),
+        (_test("expression_is_true", "s", "dbt_utils", expression="> 0"), "select count(*) from {object} where not (s > 0)", "error"),
+        (_test("expression_is_true", None, "dbt_utils", expression="a = b", config=WARN), "select count(*) from {object} where not (a = b)", "warning"),
+        (_test("not_empty_string", "user", "dbt_utils"), "select count(*) from {object} where trim(\"user\") = ''", "error"),
+        (_test("accepted_range", "n", "dbt_utils", min_value=0, max_value=9, config=WARN),
+         "select count(*) from {object} where (n < 0 or n > 9)", "warning"),
+    ],
+)  # fmt: skip
+def test_a_condition_becomes_a_rule_in_sql_that_counts_what_breaks_it(test: dict[str, Any], query: str, severity: str) -> None:
+    (clause,) = read_promises([test]).table_quality
+    assert (clause["query"], clause["severity"], clause["mustBe"]) == (query, severity, 0)
+
+
+def test_what_every_row_keeps_becomes_a_property_of_the_column() -> None:
+    found = read_promises([
+        _test("not_null", "id"), _test("unique", "id"),
+        _test("accepted_range", "n", "dbt_utils", min_value=0, max_value=1.5, inclusive=False),
+        _test("expect_column_value_lengths_to_be_between", "code", "dbt_expectations", min_value=2, max_value=3),
+        _test("expect_table_row_count_to_be_between", None, "dbt_expectations", min_value=1),
+        _test("unique_combination_of_columns", None, "dbt_utils", combination_of_columns=["a", "b"]),
+        _test("relationships", "c_id", to="ref('other_project', 'customers')", field="id"),
+    ])  # fmt: skip
+    assert (found.required, found.unique) == ({"id"}, {"id"})
+    assert found.options == {"n": {"exclusiveMinimum": 0, "exclusiveMaximum": 1.5}, "code": {"minLength": 2, "maxLength": 3}}
+    assert {clause["metric"] for clause in found.table_quality} == {"rowCount", "duplicateValues"}
+    assert found.references == [("c_id", "customers", "id", "relationships_of_c_id")]
+    assert found.left == []
+
+
+@pytest.mark.parametrize(
+    ("test", "reason"),
+    [
+        (_test("unique", "id", config={"where": "not deleted"}), "some rows only"),
+        (_test("not_null", "id", config={"error_if": ">10"}), "error_if is '>10'"),
+        (_test("accepted_values", "s", values="{{ var('states') }}"), "a template"),
+        (_test("relationships", "s", to="source('a', 'b')", field="id"), "a source, not to a model"),
+        (_test("relationships", "s", to="ref('b')", field="id", config=WARN), "every row and blocks"),
+        (_test("accepted_range", "n", "dbt_utils", min_value="other_column"), "no numbers"),
+        (_test("expect_column_values_to_be_in_set", "s", "dbt_expectations", value_set=["a"], row_condition="x"), "row_condition"),
+        (_test("recency", None, "dbt_utils", field="at", datepart="day", interval=1), "what dbt_utils.recency tests"),
+        (_test("our_own", "s"), "what our_own tests"),
+        ({"unique_id": "t", "name": "singular", "config": {}}, "in SQL of its own"),
+    ],
+)
+def test_what_no_clause_says_exactly_stays_a_dbt_test_and_is_named(test: dict[str, Any], reason: str) -> None:
+    found = read_promises([test])
+    ((_, said),) = found.left
+    assert reason in said
+    assert not (found.required or found.unique or found.options or found.column_quality or found.table_quality or found.references)
+
+
+def _model(identity: str, sql: str, *parents: str) -> dict[str, Any]:
+    return {"id": identity, "schema": "d_build", "alias": identity, "failed": None, "parents": list(parents), "sql": [sql]}
+
+
+@pytest.mark.parametrize("known", [{}, {"d_raw.other": {"a": "integer"}}])
+def test_types_that_the_sql_says_are_handed_on_and_others_stay_unknown(known: dict[str, dict[str, str]]) -> None:
+    models = [
+        _model("balance", 'with x as (select * from "mesh"."d_build"."stg") select id, sum(cents) c, sum(small) s, max(name) m, count(*) n,'
+               ' max(amount) a, sum(amount) t, amount * 2 as twice, coalesce(amount, 0) z, min(at) at from x group by 1', "stg"),
+        _model("stg", "select id::bigint as id, cents::bigint cents, small::int as small, name::varchar(20) as name, amount::numeric(12, 2) amount,"
+               ' cast(at as timestamp with time zone) at, payload from "mesh"."d_raw"."events"'),
+        _model("both", 'select id, name from "mesh"."d_build"."stg" union all select id, \'x\'::text from "mesh"."d_build"."stg"', "stg"),
+        _model("wrong", "select from where"),
+    ]  # fmt: skip
+    found = infer_types(models, known)
+    assert found["stg"] == {
+        "id": "bigint", "cents": "bigint", "small": "integer", "name": "character varying(20)", "amount": "numeric(12,2)", "at": "timestamptz",
+    }  # fmt: skip
+    assert found["balance"] == {
+        "id": "bigint", "c": "numeric", "s": "bigint", "m": "text", "n": "bigint", "a": "numeric", "t": "numeric", "at": "timestamptz",
+    }  # fmt: skip
+    assert found["both"] == {"id": "bigint"} and found["wrong"] == {}
+
+
+def test_a_table_takes_what_is_known_of_its_columns() -> None:
+    node = {
+        "unique_id": "model.p.m", "name": "m", "alias": "m", "description": " Rows. ", "tags": ["Weekly Report"], "primary_key": ["ID"],
+        "config": {"materialized": "table"}, "original_file_path": "models/m.sql",
+        "columns": {
+            "ID": {"description": "Number."}, "mail": {"meta": {"contains_pii": True}, "data_type": "text"}, "gone": {},
+            "secret": {"config": {"meta": {"classification": "Confidential"}, "tags": ["PII"]}}, "open": {"meta": {"classification": "public"}},
+        },
+    }  # fmt: skip
+    types = {"id": "bigint", "mail": "", "secret": "text", "open": "boolean", "more": "geometry(Point,4326)"}
+    tests = [
+        _test("accepted_values", "open", values=["true"]),
+        _test("accepted_values", "id", values=["1", "2"]),
+        _test("not_null", "gone"),
+    ]
+    table, promises, decisions = propose_table(node, tests, types, "m", known=True, viewed=True)
+    columns = {column.name: column for column in table.columns}
+    assert [(name, column.physical_type, column.logical_type) for name, column in columns.items()] == [
+        ("id", "bigint", "integer"), ("mail", "text", "string"), ("secret", "text", "string"), ("open", "boolean", "boolean"),
+        ("more", "geometry(Point,4326)", ""),
+    ]  # fmt: skip
+    assert (columns["id"].key_position, columns["id"].required, columns["id"].unique) == (1, True, False)
+    assert [(columns[name].classification, columns[name].tags, columns[name].personal) for name in ("mail", "secret", "open")] == [
+        ("restricted", ("pii",), True), ("confidential", ("pii",), True), ("public", (), False),
+    ]  # fmt: skip
+    assert columns["open"].quality[0]["arguments"] == {"validValues": [True]} and columns["id"].quality[0]["arguments"] == {
+        "validValues": [1, 2]
+    }
+    assert table.tags == ("weekly_report",) and table.description == "Rows." and table.incremental, (
+        "a view reads it: its rows stay in place"
+    )
+    said = {(decision.kind, decision.subject, decision.blocks) for decision in decisions}
+    assert {("column-type", "m.more", True), ("columns-unknown", "m", False), ("test", "tests of m.gone", False)} <= said
+    assert promises.left
+
+
+def _node(name: str, *folders: str, **more: Any) -> dict[str, Any]:
+    return {
+        "unique_id": f"model.p.{name}", "name": name, "alias": name, "resource_type": "model", "package_name": "p", "fqn": ["p", *folders, name],
+        "original_file_path": "/".join(["models", *folders, f"{name}.sql"]), "config": {"materialized": "table"}, **more,
+    }  # fmt: skip
+
+
+def _manifest(
+    nodes: list[dict[str, Any]], exposures: list[dict[str, Any]] | None = None, children: dict[str, list[str]] | None = None
+) -> dict[str, Any]:
+    return {
+        "metadata": {"project_name": "p"}, "nodes": {node["unique_id"]: node for node in nodes}, "child_map": children or {}, "groups": {},
+        "exposures": {item["name"]: {"package_name": "p", "original_file_path": "e.yml", **item} for item in exposures or []},
+    }  # fmt: skip
+
+
+def test_products_are_exposures_then_folders_of_marts_then_what_nobody_reads() -> None:
+    nodes = [
+        _node("orders", "marts", "finance"), _node("costs", "marts", "finance"), _node("people", "marts"), _node("stg_x", "staging"),
+        _node("deep", "ops", "late"), _node("read_by_others", "ops"), _node("Root-Model"), _node("hidden", "marts", access="private"),
+        _node("inline", "marts", config={"materialized": "ephemeral"}),
+    ]  # fmt: skip
+    exposures = [
+        {
+            "name": "weekly",
+            "label": "Weekly",
+            "depends_on": {"nodes": ["model.p.orders"]},
+            "owner": {"email": ["a@x.example", "b@x.example"]},
+        },
+        {"name": "zzz_again", "depends_on": {"nodes": ["model.p.orders"]}, "owner": {"name": "Nobody"}},
+    ]
+    plans, decisions = plan_products("d", _manifest(nodes, exposures, {"model.p.read_by_others": ["model.p.deep"]}), EMPTY)
+    assert {plan.name: dict(plan.models) for plan in plans} == {
+        "weekly": {"model.p.orders": "orders"}, "finance": {"model.p.costs": "costs"}, "marts": {"model.p.people": "people"},
+        "ops": {"model.p.deep": "deep"}, "core": {"model.p.Root-Model": "root_model"},
+    }  # fmt: skip
+    assert next(plan.owner for plan in plans if plan.name == "weekly") == "a@x.example"
+    assert {(decision.kind, decision.subject) for decision in decisions} == {
+        ("served-elsewhere", "zzz_again"), ("name", "Root-Model"),
+        *(("not-served", name) for name in ("stg_x", "read_by_others", "hidden", "inline")),
+    }  # fmt: skip
+
+
+def test_reserved_and_taken_product_names_give_way() -> None:
+    taken = Mesh(("d",), {}, {}, (), frozenset({"d.finance"}))
+    nodes = [_node("a", "marts", "raw"), _node("b", "marts", "Finance"), _node("c", "marts", "orders_data")]
+    plans, decisions = plan_products("d", _manifest(nodes), taken)
+    assert sorted(plan.name for plan in plans) == ["finance_product", "orders_data_product", "raw_product"]
+    assert {decision.subject for decision in decisions if decision.kind == "name"} == {"raw", "finance", "orders_data"}
+
+
+def test_sources_move_to_the_raw_schema_and_the_rest_of_the_file_stays() -> None:
+    text = """\
+# our sources
+sources:
+  - name: bank  # core
+    schema: "{{ var('raw') }}"
+    database: raw
+    tables: [{name: accounts}]
+  - name: crm
+    tables:
+      - name: people  # all of them
+  - {name: flow, schema: x, tables: [{name: y}]}
+models:
+  - name: kept
+"""
+    edited = edit_project("d", {"dbt_project.yml": b"name: p\n", "models/s.yml": text.encode()}, {})
+    made = edited.files["models/s.yml"].decode()
+    document = yaml.safe_load(made)
+    assert [(source["name"], source["schema"], source.get("database")) for source in document["sources"]] == [
+        ("bank", "d_raw", None), ("crm", "d_raw", None), ("flow", "d_raw", None),
+    ]  # fmt: skip
+    assert document["models"] == [{"name": "kept"}]
+    plain = text.replace("  - {name: flow, schema: x, tables: [{name: y}]}\n", "")
+    kept = edit_project("d", {"dbt_project.yml": b"name: p\n", "models/s.yml": plain.encode()}, {}).files["models/s.yml"].decode()
+    assert "# our sources" in kept and "# core" in kept and "# all of them" in kept and "# database: raw" in kept
+
+
+def test_macros_that_choose_schemas_step_aside_and_code_that_asks_for_the_target_is_named() -> None:
+    macro = "{%- macro postgres__generate_schema_name(a, b) -%}x{%- endmacro %}\n{% macro mine() %}{{ target.name }}{{ env_var('REGION') }}{% endmacro %}"
+    project = b'name: p\nprofile: old\nmacro-paths: [code]\non-run-end: ["grant x"]\n'
+    edited = edit_project(
+        "d", {"dbt_project.yml": project, "code/m.sql": macro.encode(), "profiles.yml": b"password: hunter2"}, {"model.p.a": "b_a"}
+    )
+    assert b"macro adopted_postgres__generate_schema_name(" in edited.files["code/m.sql"]
+    assert b"'model.p.a': 'b_a'" in edited.files["code/mesh_schemas.sql"] and b"target.schema" in edited.files["code/mesh_schemas.sql"]
+    assert b"hunter2" not in edited.files["profiles.yml"] and edited.files["profiles.yml"].count(b"\nold:\n") == 1
+    assert {(decision.kind, decision.subject) for decision in edited.decisions} == {
+        ("macro", "code/m.sql"), ("target", "code/m.sql"), ("environment", "REGION"), ("grant", "on-run-end"),
+    }  # fmt: skip
