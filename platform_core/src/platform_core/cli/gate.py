@@ -15,6 +15,7 @@ from platform_core.settings import Settings
 
 if TYPE_CHECKING:
     from platform_core.contracts.compatibility import ColumnTraces, Report, State
+    from platform_core.transformation.lineage import Lineage
 
 WORKING_TREE = "the working tree"
 _PATHS = 6
@@ -122,7 +123,12 @@ def _traces(old: State | None = None) -> ColumnTraces:
 
     settings = Settings.load()
     mesh = load_mesh(settings.repo)
-    return LineageUses(mesh, lambda: column_lineage(mesh, settings, port_columns(old) if old else None))
+
+    def load() -> Lineage:
+        with err.status("compiling the dbt projects that changed"):
+            return column_lineage(mesh, settings, port_columns(old) if old else None)
+
+    return LineageUses(mesh, load)
 
 
 def _show(report: Report) -> None:

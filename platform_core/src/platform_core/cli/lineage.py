@@ -48,7 +48,7 @@ def lineage(
     from platform_core.transformation.lineage import column_lineage, downstream_tree, upstream_tree
 
     session = Session.open()
-    with err.status("compiling what changed since the last time"):
+    with err.status("compiling the dbt projects that changed"):
         found = column_lineage(session.mesh, session.settings)
     branches = [(downstream_tree if downstream else upstream_tree)(found, ref) for ref in _refs(session, found, target)]
     if as_json:

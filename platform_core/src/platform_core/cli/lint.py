@@ -51,7 +51,8 @@ def _lineage(session: Session) -> Iterable[Problem]:
     from platform_core.transformation.lineage import column_lineage, personal_problems
     from platform_core.transformation.model_columns import column_problems
 
-    lineage = column_lineage(session.mesh, session.settings)
+    with err.status("compiling the dbt projects that changed"):
+        lineage = column_lineage(session.mesh, session.settings)
     return (*personal_problems(session.mesh, lineage), *column_problems(session.mesh, lineage, session.settings.repo))
 
 

@@ -146,7 +146,7 @@ def _keep(project: DbtProject, key: str, settings: Settings, answer: Mapping[str
         return  # it is asked again: what was in the way may lie outside of the files
     path = _file(project, key, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_suffix(".new")
+    written = path.with_suffix(f".{os.getpid()}.new")
     written.write_bytes(orjson.dumps(answer))
     written.replace(path)
     old = sorted(path.parent.glob("compiled-*.json"), key=lambda item: item.stat().st_mtime, reverse=True)[_KEPT:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -67,7 +68,7 @@ class ModelLineage:
 
         if self.traced:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            written = self._file.with_suffix(".new")
+            written = self._file.with_suffix(f".{os.getpid()}.new")
             kept = {key: value for key, value in self._remembered.items() if key not in self._used}
             room = max(0, _KEPT - len(self._used))
             written.write_bytes(orjson.dumps({**dict(list(kept.items())[-room:] if room else []), **self._used}))
