@@ -9,6 +9,7 @@ import random
 import signal
 import tempfile
 from functools import partial
+from pathlib import Path
 
 import pytest
 from scripted_source import gone, record, state, status, stream
@@ -162,3 +163,28 @@ def test_what_a_killed_sync_left_in_s3_is_finished_by_the_next(make_source, monk
         connection.execute("DROP TABLE sales_raw.a")
     run_replay(source.connection, "all", warehouse=source.warehouse, settings=source.settings)
     assert source.query(everything) == before
+
+
+def test_a_kill_within_the_first_manifest_leaves_nothing_behind(make_source):
+    source = make_source({"a": "incremental_append"}, [stream("a")], rows={"streams": {"a": ROWS["a"]}})
+
+    def run_and_die():
+        original = Path.replace
+
+        def replace(self, target):
+            if Path(target).name == "manifest.json":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(self, target)
+
+        Path.replace = replace
+        source.sync()
+
+    process = multiprocessing.get_context("fork").Process(target=run_and_die)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    lake = source.folder / "home" / "lake"
+    assert [path for path in lake.rglob("manifest.json.*") if path.is_file()]
+    source.sync()
+    assert {path.name for path in lake.rglob("*") if path.is_file()} == {"manifest.json", "messages.jsonl.zst"}
+    assert source.query("SELECT status FROM mesh.syncs ORDER BY started_at") == [("killed",), ("succeeded",)]

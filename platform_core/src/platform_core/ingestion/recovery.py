@@ -45,6 +45,7 @@ def settle_dead_syncs(session: psycopg.Connection[Any], connection: Connection, 
 def _settle_raw(session: psycopg.Connection[Any], raw: RawObject, connection: Connection) -> bool:
     text = raw.manifest_text()
     if text is None:
+        raw.clean()  # killed while it wrote the first manifest
         return False
     figures = raw.salvage()
     # The row still says running, so whatever the manifest says was written before the outcome was known.
