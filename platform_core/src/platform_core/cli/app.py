@@ -22,6 +22,7 @@ from platform_core.cli import (
     lifecycle,
     lineage,
     lint,
+    mask_key,
     new,
     plan,
     ports,
@@ -35,7 +36,24 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (lifecycle, lint, clauses, plan, files, gate, lineage, new, adopt, ports, access_requests, data, ingest, connectors, develop):
+for module in (
+    lifecycle,
+    lint,
+    clauses,
+    plan,
+    files,
+    gate,
+    lineage,
+    new,
+    adopt,
+    ports,
+    access_requests,
+    data,
+    mask_key,
+    ingest,
+    connectors,
+    develop,
+):
     module.register(app)
 
 
