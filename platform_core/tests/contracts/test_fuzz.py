@@ -9,6 +9,7 @@ import copy
 import datetime
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from platform_core.contracts.team_file import owner_problems
 from platform_core.warehouse import Access
 from platform_core.warehouse.access import desired
 
-MUTATIONS = int(os.environ.get("MESH_MUTATIONS", "60"))
+MUTATIONS = int(os.environ.get("MESH_MUTATIONS", "40"))
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 
 
@@ -115,7 +116,7 @@ def check(company: Path, changed: Path, content: bytes) -> None:
         found = inspect(changed)
     finally:
         changed.write_bytes(original)
-    lines = content.count(b"\n") + content.count(b"\r") + content.decode(errors="replace").count("\u2028") + content.count(b"\x85") + 1
+    lines = len(re.split("\r\n|[\n\r\x85\u2028\u2029]", content.decode(errors="replace")))
     for problem in (*problems, *found.problems):
         assert problem.message and problem.remedy and problem.location.line >= 1
         assert str(problem.error()) and problem.message.encode(errors="replace")

@@ -371,10 +371,10 @@ def test_the_base_is_sound(folder: Path) -> None:
 
 
 def looked_at() -> list[ClauseRow]:
-    """Every clause that has an effect, and each third of those that have none; all with MESH_ALL_CLAUSES set."""
+    """Every clause that has an effect, and each fifth of those that have none; all with MESH_ALL_CLAUSES set."""
     rows = [row for standard in ("odcs", "odps") for row in stops(standard)]
     idle = [row for row in rows if row.effect == "documented only"]
-    left_out = [] if os.environ.get("MESH_ALL_CLAUSES") else [row for number, row in enumerate(idle) if number % 3]
+    left_out = [] if os.environ.get("MESH_ALL_CLAUSES") else [row for number, row in enumerate(idle) if number % 5]
     return [row for row in rows if row not in left_out]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ _MAX_DEPTH = 100
 _MAX_BITS = 10_000
 _SAFE_DEPTH = 1_000
 _TAG = "tag:yaml.org,2002:"
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _COLLECTIONS = (f"{_TAG}map", f"{_TAG}seq")
 
 
@@ -139,7 +141,7 @@ def parse_yaml(text: str, path: Path) -> Document:
         data = builder.build(node, (), ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        line = min(mark.line + 1, len(_BREAK.split(text))) if mark else 1  # libyaml counts one more at the end of a file
         raise SourceError(
             f"is not valid YAML: {error.problem or error.context}", where=f"{path}:{line}", remedy="correct the syntax at this line"
         ) from error
