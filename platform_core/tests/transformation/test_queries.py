@@ -136,6 +136,8 @@ ROWS = [
     ("select distinct a, b from s.t", "a", "s.t.b"),
     ("select distinct on (a) b from s.t order by a, c", "b", "s.t.a s.t.c"),
     ("select distinct on (a) a, d from s.t order by a, c", "a", "s.t.c"),
+    ("select a, sum(b) over (partition by c) as w from s.t order by 2 limit 1", "a", "s.t.b s.t.c"),
+    ("select o.*, u.x from r.o join s.u on true order by 3 limit 1", "x", "r.o.* s.u.a s.u.j s.u.y"),
     ("select a from s.t order by b limit 1", "a", "s.t.b"),
     ("select a, b as z from s.t order by z limit 1", "a", "s.t.b"),
     ("select row_number() over (partition by a order by b) as n, c from s.t", "n", "s.t.a s.t.b"),

@@ -214,7 +214,8 @@ class _Tracer:
             beside[column] = traced.beside
             if isinstance(inner, exp.Explode | exp.Unnest | exp.ExplodingGenerateSeries) or not _scalar(inner):
                 rows |= dict.fromkeys((*(edge.source for edge in traced.values), *traced.beside))
-        self._clauses(node, scope, expressions, columns, rows)
+        behind = {column: (*(edge.source for edge in edges), *beside.get(column, ())) for column, edges in columns.items()}
+        self._clauses(node, scope, expressions, behind, rows)
         distinct = node.args.get("distinct")
         if distinct is not None and distinct.args.get("on") is None:  # what it is ON decides otherwise, see _clauses
             rows |= dict.fromkeys((*(edge.source for edges in columns.values() for edge in edges), *(Ref(source, ALL) for source in wide)))
@@ -230,12 +231,16 @@ class _Tracer:
         )
 
     def _clauses(
-        self, node: Any, scope: Scope, expressions: Expressions, columns: Mapping[str, dict[Edge, None]], rows: dict[Ref, None]
+        self, node: Any, scope: Scope, expressions: Expressions, columns: Mapping[str, tuple[Ref, ...]], rows: dict[Ref, None]
     ) -> None:
-        """Everything beside the projections and the sources decides about rows: each clause, also one that is not known here."""
+        """Everything beside the projections and the sources decides about rows: each clause, also one that is not known here.
+
+        ``columns`` are those of the output, with all that is behind them: ORDER BY and GROUP BY may name them, or count them.
+        """
         from sqlglot import exp
 
         handled = {"expressions", "from_", "joins", "laterals", "with_", "windows", "hint", "kind", "locks", "into"}
+        uncounted = any(item.is_star for item in node.expressions) and not all(source.complete for source in scope.sources)
         if node.args.get("into") is not None:
             raise TracingError("SELECT INTO builds another relation")
         for key, clause in node.args.items():
@@ -245,13 +250,13 @@ class _Tracer:
                     continue
                 for column in _bare_columns(part) if key in {"group", "order", "distinct"} else ():
                     if column in columns:  # the name of an output column, which Postgres prefers in ORDER BY
-                        rows |= dict.fromkeys(edge.source for edge in columns[column])
+                        rows |= dict.fromkeys(columns[column])
                 rows |= dict.fromkeys(_tolerant(expressions, part, columns))
                 for literal in part.find_all(exp.Literal) if key in {"group", "order", "distinct"} else ():
                     at = int(literal.this) if not literal.is_string and str(literal.this).isdigit() else 0
                     if 0 < at <= len(columns):
-                        rows |= dict.fromkeys(edge.source for edge in list(columns.values())[at - 1])
-                    elif at and any(not source.closed for source in scope.sources):
+                        rows |= dict.fromkeys(list(columns.values())[at - 1])
+                    if at and uncounted:
                         rows |= dict.fromkeys(ref for source in scope.sources for ref in source.all)
 
 
