@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,54 @@ def test_plan_touches_nothing_and_apply_does_it_once(mesh: Mesh, empty_database:
     assert [change for change in planned if change["action"] == "create"] == [change for change in applied if change["action"] == "create"]
     assert mesh("apply").out == "nothing to change\n"
     assert mesh("plan").out.startswith("the warehouse is what the files say\n")
+
+
+def test_a_plan_groups_by_domain_and_product_and_counts(mesh: Mesh, empty_database: Warehouse) -> None:
+    said = mesh("plan")
+    lines = said.out.splitlines()
+    assert lines.index("platform") < lines.index("inventory") < lines.index("  inventory.items") < lines.index("sales")
+    assert "    +  create schema inventory_items" in lines
+    (summary,) = [line for line in lines if line.startswith("Plan: ")]
+    assert summary.endswith(" to create, 0 to change, 0 to remove, 0 drifted") or "drifted" in summary
+    mesh("apply")
+    with empty_database.connect_platform(autocommit=True) as connection:
+        connection.execute("GRANT USAGE ON SCHEMA inventory_raw TO PUBLIC")
+    said = mesh("plan")
+    assert "  !  revoke usage on schema inventory_raw from PUBLIC" in said.out.splitlines()
+    assert "Plan: 0 to create, 0 to change, 0 to remove, 1 drifted" in said.out
+
+
+def test_the_exit_code_of_a_plan_tells_ci_whether_there_is_something_to_do(mesh: Mesh) -> None:
+    assert (mesh("plan").code, mesh("plan", "--exit-code").code) == (0, 2)
+    assert mesh("apply").code == 0
+    assert mesh("plan", "--exit-code").code == 0
+
+
+def test_a_plans_file_is_applied_once_and_refused_when_it_is_stale(mesh: Mesh, files: Path, tmp_path: Path) -> None:
+    plan = str(tmp_path / "release.plan")
+    assert f"./mesh apply {plan}" in mesh("plan", "--out", plan).out
+    path = files / ITEMS
+    before = path.read_text()
+    path.write_text(f"{before}\n# another line\n")
+    said = mesh("apply", plan)
+    assert (said.code, "the files were changed since the plan was made" in said.err, "remedy: plan again" in said.err) == (1, True, True)
+    path.write_text(before)
+    assert mesh("apply", plan).code == 0
+    said = mesh("apply", plan)
+    assert (said.code, "the warehouse is not what the plan was made for" in said.err) == (1, True)
+    assert mesh("apply", str(files / ITEMS)).code == 1, "that is no plan"
+
+
+def test_what_a_deleted_product_leaves_is_named_and_goes_with_prune(mesh: Mesh, files: Path) -> None:
+    mesh("apply")
+    shutil.rmtree(files / "domains/marketing/src/marketing/defs/customer_segments")
+    said = mesh("apply")
+    assert said.code == 0
+    assert "left: drop schema marketing_customer_segments_data  (empty; with --prune)" in said.out
+    listed = mesh("plan", "--json").json()
+    assert listed["summary"]["remove"] == sum(change["prune"] for change in listed["changes"]) > 0
+    assert mesh("apply", "--prune").code == 0
+    assert mesh("plan", "--exit-code").code == 0
 
 
 # ports
