@@ -11,6 +11,7 @@
 | ``MESH_LAKE_URL`` | folder or object-store URL of the lake | ``<home>/lake`` |
 | ``MESH_DATAHUB_URL`` / ``MESH_DATAHUB_TOKEN`` | DataHub server (GMS) and its token | unset: proposals are written to a file |
 | ``MESH_ALERT_WEBHOOK`` | Slack-compatible webhook for alerts | unset: alerts are stored and printed |
+| ``MESH_USER`` | who decides about access, as teams list their members (``mesh access``) | git's ``user.email`` |
 | ``MESH_DEMO_USERS`` | size of the demonstration company, in users | 10000 |
 | ``MESH_AIRBYTE_URL`` | root of an Airbyte server, as the browser shows it: connections sync there | unset: connectors run embedded |
 | ``MESH_AIRBYTE_WORKSPACE`` | id of its workspace | required with the URL |

@@ -127,7 +127,7 @@ def test_what_an_owner_decided_stands_after_the_owner_has_left(files: Files) -> 
 
 
 WRONG = {
-    "no YAML": (HEAD + "  - [", 5, "yaml", "not valid YAML"),
+    "no YAML": (HEAD + "  - [", 4, "yaml", "not valid YAML"),
     "a list": ("- a\n", 1, "access-value", "the file is ['a'], not a mapping"),
     "no port": (HEAD.replace("port: shop.customers.customers\n", "") + ASKED, 1, "access-missing", "port is missing"),
     "a misspelt key": (HEAD.replace("principal:", "principle:") + ASKED, 2, "access-key", "'principle', did you mean 'principal'?"),
