@@ -43,8 +43,11 @@ def personal_problems(mesh: Mesh, lineage: Lineage) -> Iterator[Problem]:
             for column in table.columns:
                 declassified, wrong = read_declassified(mesh, contract, table, column)
                 yield from wrong
-                origins = [] if declassified or wrong else _higher(lineage, contract, table, column, groups)
-                if origins and _python(origins):
+                origins = _higher(lineage, contract, table, column, groups)
+                if declassified or wrong:
+                    if declassified and not origins and contract.domain in lineage.domains:
+                        yield _needless(table, column)
+                elif origins and _python(origins):
                     undeclared.append(column)
                 elif origins:
                     yield _lost(lineage, table, column, origins)
@@ -61,6 +64,12 @@ def _higher(lineage: Lineage, contract: Contract, table: Table, column: Column, 
 
 def _python(origins: list[Origin]) -> bool:
     return any(edge is not None and edge.expression == UNDECLARED for origin in origins for _, edge in origin.path)
+
+
+def _needless(table: Table, column: Column) -> Problem:
+    """A breaker that breaks nothing hides what may come later."""
+    message = f"{table.physical_name}.{column.physical_name} is declassified, but nothing that it is derived from is more sensitive"
+    return Problem("declassified", message, column.location, "remove the custom property declassified", "warning")
 
 
 def _undeclared(table: Table, columns: list[Column]) -> Problem:
