@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,10 +35,20 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
+@pytest.fixture(scope="module")
+def copied(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the company's files that tests share: they ask for what is refused."""
+    root = tmp_path_factory.mktemp("copied")
+    for name in ("domains", "airbyte"):
+        shutil.copytree(repo / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(repo / "workspace.yaml", root)
+    return root
+
+
 @pytest.fixture
-def quick(files: Path, mesh_command: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mesh:
+def quick(copied: Path, mesh_command: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mesh:
     """The command in the copy, without a warehouse: for what is refused before one is asked."""
-    monkeypatch.setenv("MESH_REPO", str(files))
+    monkeypatch.setenv("MESH_REPO", str(copied))
     monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MESH_WAREHOUSE_DSN", raising=False)
     return mesh_command
@@ -123,22 +134,22 @@ def test_an_input_port_that_nothing_allows_fails_lint_with_the_command_that_asks
         (("audit", "--at", "yesterday"), "is no day and no moment"),
     ],
 )
-def test_what_cannot_be_done_is_said_with_a_remedy(quick: Mesh, files: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_done_is_said_with_a_remedy(quick: Mesh, copied: Path, arguments: tuple[str, ...], said: str) -> None:
     acts = arguments[0] not in {"list", "audit"}
     result = quick("access", *arguments, *(("--as", OWNER) if acts else ()))
     assert result.code == 1
     assert said in result.err
     assert "remedy:" in result.err
-    assert not (files / FILE).exists()
+    assert not (copied / FILE).exists()
 
 
-def test_who_acts_is_said_by_option_variable_or_git(quick: Mesh, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_acts_is_said_by_option_variable_or_git(quick: Mesh, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = ("access", "request", PORT, "--for", "role:ana", "--purpose", "x", "--json")
     nobody = quick(*ask)
     assert nobody.code == 1
     assert "nobody knows who you are" in nobody.err
-    subprocess.run(["git", "init", "-q", str(files)], check=True)
-    subprocess.run(["git", "-C", str(files), "config", "user.email", "git@example.com"], check=True)
+    subprocess.run(["git", "init", "-q", str(copied)], check=True)
+    subprocess.run(["git", "-C", str(copied), "config", "user.email", "git@example.com"], check=True)
     assert quick(*ask).json()["requested"]["by"] == "git@example.com"
     monkeypatch.setenv("MESH_USER", OWNER)
     assert quick("access", "approve", PORT, "--for", "role:ana", "--json").json()["approved"]["by"] == OWNER
@@ -185,7 +196,7 @@ def test_the_shell_completes_ports_and_those_who_asked(quick: Mesh) -> None:
     assert access_requests.complete_port("customer.") == [PORT]
     approving: Any = SimpleNamespace(params={"port": PORT}, command=SimpleNamespace(name="approve"))
     asking: Any = SimpleNamespace(params={"port": PORT}, command=SimpleNamespace(name="request"))
-    assert access_requests.complete_principal(approving, "") == ["domain:sales"]
+    assert access_requests.complete_principal(approving, "domain:") == ["domain:sales"]
     assert access_requests.complete_principal(asking, "domain:m") == [WHO]
 
 

@@ -104,7 +104,7 @@ def test_what_stands_there_stays(files: Files, add: Add, style: str, newline: st
     assert files.mesh().problems == ()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(min_size=1).filter(lambda text: text.strip() and "\x00" not in text))
 def test_any_purpose_is_read_as_it_was_given(files: Files, add: Add, text: str) -> None:
     _path(files).unlink(missing_ok=True)

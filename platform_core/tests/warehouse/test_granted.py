@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from granting_bench import ANA, BUYER, FIRST, ONE, OWNER, PORTS, SECOND, SHOP, TEAM, Company, day, relation
+from granting_bench import ANA, BUYER, FIRST, ONE, OUTPUT, OWNER, PORTS, SECOND, SHOP, TEAM, Company, day, relation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
@@ -122,6 +122,32 @@ def test_personal_data_is_opened_for_a_product_as_a_whole(company: Company) -> N
     company.give(SECOND, PERSON, day(10), pii=True)
     company.apply(day(10))
     assert [company.sees(ANA, each) for each in PORTS] == [None, ADDRESS, ADDRESS]
+
+
+def test_a_second_port_does_not_come_with_the_first(company: Company) -> None:
+    """A member of the reader role reads every port of a product: when there is a second, what was approved is granted by itself."""
+    company.give(ONE, PERSON, day(10), pii=True)
+    company.apply(day(10))
+    folder = company.root / "domains" / SHOP / "src" / SHOP / "defs" / "people"
+    product, contract = folder / "product.odps.yaml", folder / "contracts" / "people.odcs.yaml"
+    before = product.read_text()
+    more = OUTPUT.format(port="visits", id=f"{SHOP}.people")
+    product.write_text(before.replace("outputPorts:\n", f"outputPorts:\n{more}"))
+    second = contract.with_name("visits.odcs.yaml")
+    second.write_text(contract.read_text().replace(".people.people", ".people.visits").replace("name: people", "name: visits"))
+    try:
+        steps = company.apply(day(11))
+        assert f"revoke role {SHOP}_people_reader from {ANA}" in steps
+        assert f"grant select on {relation(ONE)} to {ANA}" in steps
+        assert company.sees(ANA, ONE) == ADDRESS
+        with company.warehouse.connect_platform() as admin:
+            row = admin.execute("SELECT pg_has_role(%s::name, %s::name, 'MEMBER')", (ANA, f"{SHOP}_people_reader")).fetchone()
+        assert row == (False,)
+    finally:
+        product.write_text(before)
+        second.unlink()
+        company.apply(day(12))
+    assert company.sees(ANA, ONE) == ADDRESS
 
 
 def test_somebody_elses_approval_is_not_even_written(company: Company) -> None:
