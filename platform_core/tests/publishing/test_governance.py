@@ -352,6 +352,41 @@ def test_two_meshes_on_one_server_leave_each_other_alone(warehouse: Warehouse, e
         assert connection.execute("SELECT count(*) FROM mesh.alerts").fetchone() == (0,)
 
 
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A server on which nobody has made roles yet."""
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_platform_role_that_is_no_superuser_plans_applies_and_prunes(own_server: EmbeddedPostgres, repo: Path) -> None:
+    """As on a managed Postgres: it may make roles, and owns the database."""
+    postgres = own_server
+    name, admin_role = f"managed_{os.getpid()}", "managed_platform"
+    root = Warehouse({**postgres.conninfo(), "dbname": "postgres"}, server=postgres)
+    managed = Warehouse({**postgres.conninfo(), "dbname": name}, admin=admin_role, server=None)
+    secret = postgres.set_password(admin_role)
+    with root.connect_platform(autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(sql.Identifier(admin_role), sql.Literal(secret)))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(admin_role)))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    mesh = _mesh(("ma", "mb"), _product("ma.p"))
+    assert governance.apply(managed, mesh, repo).failures == ()
+    assert _left(managed, mesh) == []
+    with root.database(name).connect_platform(autocommit=True) as connection:
+        connection.execute("GRANT USAGE ON SCHEMA ma_raw TO PUBLIC; ALTER ROLE ma_job SUPERUSER")
+    (failure,) = governance.apply(managed, mesh, repo).failures
+    assert failure.object == "revoke superuser from role ma_job"
+    assert failure.remedy.startswith("give the platform's role this right, or have a superuser do it")
+    with root.connect_platform(autocommit=True) as connection:
+        connection.execute("ALTER ROLE ma_job NOSUPERUSER")
+    assert [str(step) for step in governance.apply(managed, mesh, repo).taken] == ["revoke usage on schema ma_raw from PUBLIC"]
+    assert governance.apply(managed, _mesh(()), repo, prune=True).failures == ()
+    assert not {"ma_owner", "ma_p", "mb_job"} & _names(managed)
+
+
 def test_a_role_that_another_database_uses_stays(warehouse: Warehouse, empty_database: Warehouse, repo: Path) -> None:
     apply(warehouse, BOTH)
     apply(empty_database, _mesh(("ga",)))

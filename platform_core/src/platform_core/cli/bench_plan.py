@@ -79,7 +79,8 @@ class _Bench:
         _write(self._repo, self._products)
         prepare_databases(self._warehouse)
         err.print(f"reading the files of {self._products:,} products")
-        results = [self._measured("reading the files", self._read_anew, repeat)]
+        results = [self._measured("reading the files, never seen before", self._read_unseen, 1)]
+        results.append(self._measured("reading the files, by another process", self._read_anew, repeat))
         results.append(self._measured("hashing the files, for a plan's file", lambda: files_hash(self._repo), repeat))
         results.append(self._measured("plan: nothing there", self.plan, repeat))
         results.append(self._measured("apply: everything created", lambda: apply_everything(self._warehouse, self._mesh), 1))
@@ -113,6 +114,12 @@ class _Bench:
 
         product_file._read_product.cache_clear()  # pyright: ignore[reportPrivateUsage]  # what a fresh process has not read yet
         self._mesh = self._load()
+
+    def _read_unseen(self) -> None:
+        from platform_core.contracts import sound_files
+
+        sound_files._known().clear()  # pyright: ignore[reportPrivateUsage]
+        self._read_anew()
 
     def _load(self) -> Mesh:
         mesh = load_mesh(self._repo)
