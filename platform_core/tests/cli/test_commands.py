@@ -28,45 +28,7 @@ def _line(path: Path, text: str) -> int:
     return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if text in line)
 
 
-# lint, plan, apply
-
-
-def test_lint_of_the_company_finds_nothing(mesh: Mesh) -> None:
-    said = mesh("lint")
-    assert said.code == 0, said.all
-    assert "5 products, 5 contracts" in said.out
-    listed = mesh("lint", "--json").json()
-    assert [problem for problem in listed["problems"] if problem["severity"] == "error"] == []
-
-
-def test_lint_names_file_line_and_remedy(mesh: Mesh, files: Path) -> None:
-    path = files / ITEMS
-    path.write_text(path.read_text().replace("validValues: [entry", "validvalues: [entry"))
-    line = _line(path, "metric: invalidValues")
-    said = mesh("lint")
-    assert said.code == 1
-    assert f"error {ITEMS}:{line}: " in said.out
-    assert "remedy: " in said.out
-    document = mesh("lint", "--json")
-    assert document.code == 1
-    errors = [problem for problem in document.json()["problems"] if problem["severity"] == "error"]
-    assert [(problem["file"], problem["line"]) for problem in errors] == [(ITEMS, line)]
-    assert errors[0]["remedy"]
-
-
-def test_lint_of_a_file_that_is_no_yaml(mesh: Mesh, files: Path) -> None:
-    (files / ITEMS).write_text("kind: [\n")
-    said = mesh("lint")
-    assert said.code == 1
-    assert f"{ITEMS}:" in said.out
-
-
-def test_lint_sees_connection_files(mesh: Mesh, files: Path) -> None:
-    path = files / "airbyte/sales/shop.yaml"
-    path.write_text(path.read_text().replace("sync_mode:", "syncmode:", 1))
-    said = mesh("lint")
-    assert said.code == 1
-    assert "airbyte/sales/shop.yaml:" in said.out
+# plan, apply
 
 
 def test_plan_touches_nothing_and_apply_does_it_once(mesh: Mesh, empty_database: Warehouse) -> None:

@@ -32,6 +32,47 @@ def linted(files: Path, tmp_path: Path, kept_lineage: Path, mesh_command: Comman
     return lambda *arguments: mesh_command("lint", *arguments)
 
 
+# The mesh
+
+
+def test_lint_of_the_company_finds_nothing(linted: Command) -> None:
+    said = linted()
+    assert said.code == 0, said.all
+    assert "5 products, 5 contracts" in said.out
+    listed = linted("--json").json()
+    assert [problem for problem in listed["problems"] if problem["severity"] == "error"] == []
+
+
+def test_lint_names_file_line_and_remedy(linted: Command, files: Path) -> None:
+    path = files / ITEMS
+    path.write_text(path.read_text().replace("validValues: [entry", "validvalues: [entry"))
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if "metric: invalidValues" in text)
+    said = linted()
+    assert said.code == 1
+    assert f"error {ITEMS}:{line}: " in said.out
+    assert "remedy: " in said.out
+    document = linted("--json")
+    assert document.code == 1
+    errors = [problem for problem in document.json()["problems"] if problem["severity"] == "error"]
+    assert [(problem["file"], problem["line"]) for problem in errors] == [(ITEMS, line)]
+    assert errors[0]["remedy"]
+
+
+def test_lint_of_a_file_that_is_no_yaml(linted: Command, files: Path) -> None:
+    (files / ITEMS).write_text("kind: [\n")
+    said = linted()
+    assert said.code == 1
+    assert f"{ITEMS}:" in said.out
+
+
+def test_lint_sees_connection_files(linted: Command, files: Path) -> None:
+    path = files / "airbyte/sales/shop.yaml"
+    path.write_text(path.read_text().replace("sync_mode:", "syncmode:", 1))
+    said = linted()
+    assert said.code == 1
+    assert "airbyte/sales/shop.yaml:" in said.out
+
+
 # Forms for other programs
 
 
