@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from platform_core.cli.connection_names import paths_from
-from platform_core.cli.new_domain import DryRun, Owner, Yes, lock_warning
+from platform_core.cli.new_domain import DryRun, Yes, lock_warning
 from platform_core.cli.new_product import built_relations
 from platform_core.cli.session import AsJson, Session, err, out, print_json
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def adopt(
     path: Annotated[Path, typer.Argument(help="Folder of the dbt project; nothing in it is touched.", exists=True, file_okay=False)],
     domain: Annotated[str | None, typer.Option(help="Name of the domain; by default that of the project.")] = None,
-    owner: Owner = None,
+    owner: Annotated[str | None, typer.Option(help="E-mail address of the owner of products for which the project names none.")] = None,
     team: Annotated[str | None, typer.Option(help="Team of products whose team the project does not name.")] = None,
     dry_run: DryRun = False,
     yes: Yes = False,

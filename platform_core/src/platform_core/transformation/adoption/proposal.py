@@ -26,11 +26,13 @@ class Known:
         columns: ``unique_id`` to the columns of the relation, in their order, with their types where they are known.
         whole: Models of which every column is known.
         failed: ``unique_id`` to why dbt cannot compile it on Postgres, or why its SQL is not understood.
+        outside: ``unique_id`` to the relations that its SQL names by hand: no model, no source.
     """
 
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     whole: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    outside: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,9 @@ def _of_models(manifest: Mapping[str, Any], known: Known) -> list[Decision]:
         config = node.get("config") or {}
         if key in known.failed:
             found.append(Decision("dialect", str(node["name"]), known.failed[key], "rewrite it for Postgres, or disable it", file))
+        for relation in known.outside.get(key, ()):
+            message = f"reads {relation} by hand, which is neither a source nor a model; the domain's role may not"
+            found.append(Decision("source", str(node["name"]), message, "declare it as a source, and load it or name the port", file))
         if config.get("grants"):
             message = "its grants are given by dbt at every build; who reads is a matter of the product's contract"
             found.append(Decision("grant", str(node["name"]), message, "remove the grants; name roles in the contract", file))

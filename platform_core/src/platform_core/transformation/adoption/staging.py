@@ -132,7 +132,17 @@ def _known(
         model = next((item for item in project.models if found and item["alias"] == found[1]), None)
         if found and model and model["id"] not in failed:
             failed[model["id"]] = f"its SQL is not understood as that of Postgres: {found[2]}"
-    return Known(columns, frozenset(whole), failed)
+    named = {*relations, *(f"{source['schema']}.{source['alias']}" for source in project.sources)}
+    ids = {f"{model['schema']}.{model['alias']}": model["id"] for model in project.models}
+    outside: dict[str, tuple[str, ...]] = {}
+    for name, relation in relations.items():
+        edges = (edge.source for listed in (*relation.columns.values(), relation.rest) for edge in listed)
+        read_ = {ref.relation for ref in (*edges, *relation.rows)} | set(relation.wide)
+        beside = sorted(item for item in read_ - named if "#" not in item and "~" not in item)
+        owner = ids.get(name.partition("#")[0].partition("~")[0])
+        if owner and beside:
+            outside[owner] = tuple(dict.fromkeys((*outside.get(owner, ()), *beside)))
+    return Known(columns, frozenset(whole), failed, outside)
 
 
 def _declared(model: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
