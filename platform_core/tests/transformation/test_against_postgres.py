@@ -19,7 +19,7 @@ from platform_core.transformation.lineage import ALL, Lineage, Ref, Relation
 from platform_core.transformation.lineage.queries import trace
 from platform_core.warehouse import Warehouse
 
-STATEMENTS = int(os.environ.get("MESH_LINEAGE_STATEMENTS", "60"))
+STATEMENTS = int(os.environ.get("MESH_LINEAGE_STATEMENTS", "40"))
 ALWAYS_THE_SAME = "MESH_LINEAGE_STATEMENTS" not in os.environ
 ONE = [(1, 2, 3, "abc"), (2, 3, 1, "b"), (3, 1, 4, "ca"), (4, 4, 2, "aa"), (5, 2, 5, "bcd"), (2, 5, 3, None), (None, 3, 2, "a")]
 TWO = [(1, 3, 2, 1), (2, 1, 5, 3), (3, 4, 1, 2), (3, 2, 3, 5), (6, 5, 4, 4), (None, 2, 2, 1)]
