@@ -17,13 +17,13 @@ from platform_core.contracts import load_mesh, naming
 
 REPO = Path(__file__).parents[2]
 MESH = load_mesh(REPO)
-DOMAINS = MESH.domains
+DOMAINS = ("customer", "inventory", "marketing", "sales")
 TABLES = [
     pytest.param(product.domain, table, id=table.physical_name)
     for product in MESH.products.values()
     for port in product.outputs
     for table in port.contract.tables
-    if table.physical_name != "customer_segments"  # computed in Python
+    if product.domain in DOMAINS and table.physical_name != "customer_segments"  # that one is computed in Python
 ]
 
 

@@ -26,7 +26,9 @@ def test_the_key_is_replaced_and_never_shown(mesh: Mesh, applied: Applied) -> No
 
 def test_a_policy_that_cannot_be_is_named_with_file_and_line(mesh: Mesh, files: Path) -> None:
     policy = files / "domains" / "masking.yaml"
-    policy.write_text(policy.read_text().replace("mask: {bucket: 10}", "mask: year").replace("unmasked: [public, internal]", "unmasked: [public]"))
+    policy.write_text(
+        policy.read_text().replace("mask: {bucket: 10}", "mask: year").replace("unmasked: [public, internal]", "unmasked: [public]")
+    )
     said = mesh("lint", "--json")
     assert said.code == 1
     found = {(problem["rule"], problem["file"].rpartition("/")[2]) for problem in said.json()["problems"]}

@@ -155,7 +155,10 @@ def codeowners(as_json: AsJson = False) -> None:
     """
     session = Session.open()
     lines = [
-        (f"/domains/{product.domain}/access/{product.id}.*", sorted({name for port in product.outputs for name in _owners(session.mesh, port.contract)}))
+        (
+            f"/domains/{product.domain}/access/{product.id}.*",
+            sorted({name for port in product.outputs for name in _owners(session.mesh, port.contract)}),
+        )
         for _, product in sorted(session.mesh.products.items())
     ]
     if as_json:

@@ -11,7 +11,7 @@ IDENTIFIER_BYTES = 63
 DATABASE = "mesh"
 PLATFORM_ROLE = "mesh_platform"
 PLATFORM_SCHEMA = "mesh"
-MASK_PASS = "mask_pass"
+MASK_PASS = "mask_pass"  # noqa: S105 - the name of a view
 """View of the platform's schema with what hashed columns need; see ``publishing/schema.sql``."""
 KEEPER_ROLE = "mesh_keeper"
 """Role (no login) that owns every published version: no domain's role can change what it has published."""
