@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from platform_core import warehouse as warehouses
 from platform_core.cli import table
 from platform_core.cli.files import projects
 from platform_core.cli.session import Session, err, out, print_json, relative
+from platform_core.contracts import access_problems
 from platform_core.errors import MeshError
 from platform_core.orchestration.local_services import local_services
 from platform_core.orchestration.local_stack import LocalStack, wait_for_ui
@@ -51,7 +53,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
     with _only_one(settings):
         settings.home.mkdir(parents=True, exist_ok=True)
         session = Session.open()
-        for problem in session.mesh.problems:
+        for problem in (*session.mesh.problems, *access_problems(settings.repo, session.mesh, datetime.now(UTC))):
             if problem.severity == "error":
                 err.print("[red]error[/] ", end="")
                 said = f"{relative(session, problem.location)}: {problem.message}\n  remedy: {problem.remedy}"
