@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ from test_connection_file import GOOD, WRONG, write
 
 from platform_core.ingestion import check_connections
 from platform_core.ingestion.connection_model import ConnectionModel
-from platform_core.ingestion.connection_schema import MODELINE, SCHEMA_FILE, connection_schema
+from platform_core.ingestion.connection_schema import CONNECTION_SCHEMA, MODELINE
 
-SCHEMA: Any = json.loads(connection_schema())
+SCHEMA: Any = json.loads(CONNECTION_SCHEMA.text())
 # What a schema cannot say, or says without the whole truth: the platform's own reader is the judge of it.
 BEYOND = {
     "a stream that stands twice", "an open placeholder", "a placeholder without a name", "a secret in the file", "a nested secret",
@@ -32,7 +30,7 @@ def errors(document: Any) -> list[str]:
 
 def test_the_schema_is_a_schema_and_the_file_is_current(repo):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert (repo / "airbyte" / SCHEMA_FILE).read_text() == connection_schema()
+    assert (repo / CONNECTION_SCHEMA.file).read_text() == CONNECTION_SCHEMA.text()
 
 
 def test_every_connection_file_names_the_schema_and_keeps_to_it(repo):
@@ -41,7 +39,7 @@ def test_every_connection_file_names_the_schema_and_keeps_to_it(repo):
     for path in files:
         text = path.read_text()
         assert text.startswith(MODELINE), path
-        assert (path.parent / text.splitlines()[0].partition("$schema=")[2]).resolve() == (repo / "airbyte" / SCHEMA_FILE).resolve()
+        assert (path.parent / text.splitlines()[0].partition("$schema=")[2]).resolve() == (repo / CONNECTION_SCHEMA.file).resolve()
         assert errors(yaml.safe_load(text)) == [], path
 
 
@@ -68,20 +66,14 @@ def test_every_key_is_described_for_whoever_writes_it():
     assert bare == [] and set(SCHEMA["properties"]) == set(ConnectionModel.model_fields)
 
 
-def test_a_stale_schema_is_found_and_written_anew(tmp_path: Path):
+def test_a_stale_schema_is_a_problem(tmp_path: Path):
     (tmp_path / "domains").mkdir()
-    (tmp_path / "workspace.yaml").touch()
-    file = tmp_path / "airbyte" / SCHEMA_FILE
+    file = tmp_path / CONNECTION_SCHEMA.file
     file.parent.mkdir()
     file.write_text("{}")
     (problem,) = check_connections(tmp_path)
-    assert problem.rule == "connection-schema" and problem.location.file == file and "connection_schema" in problem.remedy
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "platform_core.ingestion.connection_schema", *arguments]
-        return subprocess.run(command, env={"MESH_REPO": str(tmp_path)}, capture_output=True, text=True, check=False)
-
-    stale = run("--check")
-    assert stale.returncode == 1 and "airbyte/connection.schema.json is not current" in stale.stderr
-    assert (written := run()).returncode == 0 and written.stderr == ""
-    assert run("--check").returncode == 0 and check_connections(tmp_path) == ()
+    assert (problem.rule, problem.location.file) == ("connection-schema", file)
+    assert "./mesh schemas" in problem.remedy
+    assert CONNECTION_SCHEMA.write(tmp_path) is True
+    assert check_connections(tmp_path) == ()
+    assert CONNECTION_SCHEMA.write(tmp_path) is False

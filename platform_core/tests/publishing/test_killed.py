@@ -6,10 +6,9 @@ import importlib
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from port_bench import Port, passes
+from port_bench import Port, after, die, passes
 
 from platform_core.publishing import port_view, publications, retention, seal, served
 
@@ -17,64 +16,45 @@ pytestmark = pytest.mark.timeout(60)
 publishing = importlib.import_module("platform_core.publishing.publish")  # the package gives the function of this name
 
 
-def _die(*_arguments: Any, **_options: Any) -> Any:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _after(function: Callable[..., Any], calls: int = 1) -> Callable[..., Any]:
-    """The function; after its n-th call the process is gone."""
-    left = calls
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        nonlocal left
-        result = function(*arguments, **options)
-        left -= 1
-        if left == 0:
-            _die()
-        return result
-
-    return wrapped
-
-
 def _seal_half(port: Port) -> None:
-    seal._seal_table = _after(seal._seal_table)
+    seal._seal_table = after(seal._seal_table)
     port.publish()
 
 
 def _sealed(port: Port) -> None:
-    publishing.publish(port.warehouse, port.contract, (), _die, code_version="c0de")
+    publishing.publish(port.warehouse, port.contract, (), die, code_version="c0de")
 
 
 def _audited(port: Port) -> None:
-    publishing.publish(port.warehouse, port.contract, (), port.audit(then=_die), code_version="c0de")
+    publishing.publish(port.warehouse, port.contract, (), port.audit(then=die), code_version="c0de")
 
 
 def _recorded(port: Port) -> None:
-    publishing._record = _after(publishing._record)
+    publishing._record = after(publishing._record)
     port.publish()
 
 
 def _announcing(port: Port) -> None:
-    port.publish(announce=_die)
+    port.publish(announce=die)
 
 
 def _half_switched(port: Port) -> None:
-    port_view.point = _after(port_view.point)
+    port_view.point = after(port_view.point)
     port.publish()
 
 
 def _all_but_committed(port: Port) -> None:
-    port_view.point = _after(port_view.point, calls=2)
+    port_view.point = after(port_view.point, calls=2)
     port.publish()
 
 
 def _switched(port: Port) -> None:
-    retention.prune = _die
+    retention.prune = die
     port.publish()
 
 
 def _pruned(port: Port) -> None:
-    retention.prune = _after(retention.prune)
+    retention.prune = after(retention.prune)
     port.publish()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from port_bench import Port, passes
+from port_bench import Port, after, die, passes
 
 from platform_core.publishing import PublishingError, port_view, publications, retention, rollback, served, switches
 from platform_core.warehouse import readers
@@ -20,55 +20,36 @@ rolling = importlib.import_module("platform_core.publishing.rollback")  # the pa
 publishing = importlib.import_module("platform_core.publishing.publish")
 
 
-def _die(*_arguments: Any, **_options: Any) -> Any:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _after(function: Callable[..., Any], calls: int = 1) -> Callable[..., Any]:
-    """The function; after its n-th call the process is gone."""
-    left = calls
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        nonlocal left
-        result = function(*arguments, **options)
-        left -= 1
-        if left == 0:
-            _die()
-        return result
-
-    return wrapped
-
-
 def _rollback(port: Port, to: str | None = None, **options: Any) -> str:
     return rollback(port.warehouse, port.contract, readers(port.mesh, port.contract), to, actor="ada", **options).publication
 
 
 def _chosen(port: Port) -> None:
-    rolling.switch = _die
+    rolling.switch = die
     _rollback(port)
 
 
 def _recorded(port: Port) -> None:
-    rolling.serve = _after(rolling.serve)
+    rolling.serve = after(rolling.serve)
     _rollback(port)
 
 
 def _announcing(port: Port) -> None:
-    _rollback(port, announce=_die)
+    _rollback(port, announce=die)
 
 
 def _half_switched(port: Port) -> None:
-    port_view.point = _after(port_view.point)
+    port_view.point = after(port_view.point)
     _rollback(port)
 
 
 def _all_but_committed(port: Port) -> None:
-    port_view.point = _after(port_view.point, calls=2)
+    port_view.point = after(port_view.point, calls=2)
     _rollback(port)
 
 
 def _switched(port: Port) -> None:
-    rolling.switch = _after(rolling.switch)
+    rolling.switch = after(rolling.switch)
     _rollback(port)
 
 
@@ -124,7 +105,7 @@ def test_retention_that_is_killed_drops_all_or_nothing_and_ends_the_next_time(po
     before = port.versions()
 
     def step(port: Port) -> None:
-        retention.prune = _after(retention.prune)  # its transaction is not committed yet
+        retention.prune = after(retention.prune)  # its transaction is not committed yet
         port.publish()
 
     _killed(step, port)

@@ -26,6 +26,7 @@ from platform_core.cli import (
     new,
     plan,
     ports,
+    schemas,
 )
 from platform_core.errors import MeshError
 
@@ -53,6 +54,7 @@ for module in (
     ingest,
     connectors,
     develop,
+    schemas,
 ):
     module.register(app)
 

@@ -70,9 +70,9 @@ def _clauses_page(session: Session) -> Iterable[Problem]:
 
 def _masking(session: Session) -> Iterable[Problem]:
     from platform_core.contracts.masking_policy import masking_problems
-    from platform_core.contracts.masking_schema import schema_problems
+    from platform_core.contracts.masking_schema import MASKING_SCHEMA
 
-    return (*schema_problems(session.settings.repo), *masking_problems(session.mesh))
+    return (*MASKING_SCHEMA.problems(session.settings.repo), *masking_problems(session.mesh))
 
 
 SOURCES: tuple[Callable[[Session], Iterable[Problem]], ...] = (

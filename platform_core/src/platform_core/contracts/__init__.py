@@ -3,7 +3,7 @@
 from platform_core.contracts.access_request import AccessRequest
 from platform_core.contracts.access_rules import access_problems
 from platform_core.contracts.contract_file import read_contract
-from platform_core.contracts.editor_schema import editor_schema
+from platform_core.contracts.editor_schema import EditorSchema, editor_schema
 from platform_core.contracts.mesh import load_mesh, product_of
 from platform_core.contracts.model import (
     Column,
@@ -30,6 +30,7 @@ __all__ = [
     "ContractError",
     "DataProduct",
     "Document",
+    "EditorSchema",
     "InputPort",
     "Location",
     "Mesh",

@@ -64,9 +64,9 @@ def access_problems(repo: Path, mesh: Mesh, now: datetime) -> tuple[Problem, ...
         mesh: Its files.
         now: The moment, with a timezone: what was approved may have ended.
     """
-    from platform_core.contracts.access_schema import schema_problems  # a program of its own too, so nothing imports it before
+    from platform_core.contracts.access_schema import ACCESS_SCHEMA  # nothing but this check needs it
 
-    return (*schema_problems(repo / "domains"), *rewritten(repo), *_problems(mesh, now))
+    return (*ACCESS_SCHEMA.problems(repo), *rewritten(repo), *_problems(mesh, now))
 
 
 def _problems(mesh: Mesh, now: datetime) -> Iterator[Problem]:

@@ -1,53 +1,11 @@
-"""The JSON Schema of access files, ``domains/access.schema.json``: what editors complete and check while a file is written.
-
-A file names it in its first line::
-
-    # yaml-language-server: $schema=../../access.schema.json
-
-Usage: python -m platform_core.contracts.access_schema [--check]
-"""
+"""The JSON Schema of access files."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from platform_core.contracts.access_model import AccessModel
-from platform_core.contracts.editor_schema import editor_schema
-from platform_core.contracts.problem import Problem
-from platform_core.contracts.source import Location
+from platform_core.contracts.editor_schema import EditorSchema, editor_schema
 
-SCHEMA_FILE = "access.schema.json"
-MODELINE = f"# yaml-language-server: $schema=../../{SCHEMA_FILE}\n"
-WRITE = "./mesh exec python -m platform_core.contracts.access_schema"
-
-
-def access_schema() -> str:
-    """The schema, as the file holds it."""
-    return editor_schema(AccessModel, "Access to a port of the data mesh")
-
-
-def schema_problems(folder: Path) -> list[Problem]:
-    """What is wrong with the schema file in ``domains/``; a repository without one has nothing that could be stale."""
-    file = folder / SCHEMA_FILE
-    if not file.is_file() or file.read_text() == access_schema():
-        return []
-    return [Problem("access-schema", "is not what this version of the platform accepts", Location(file, 1), f"write it anew: {WRITE}")]
-
-
-def main(arguments: list[str]) -> int:
-    """Writes the file of this repository, or with ``--check`` says whether it is current."""
-    from platform_core.settings import Settings
-
-    file = Settings.load().repo / "domains" / SCHEMA_FILE
-    if arguments == ["--check"]:
-        current = file.is_file() and file.read_text() == access_schema()
-        if not current:
-            sys.stderr.write(f"domains/{SCHEMA_FILE} is not current; write it anew: {WRITE}\n")
-        return 0 if current else 1
-    file.write_text(access_schema())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+ACCESS_SCHEMA = EditorSchema(
+    "domains/access.schema.json", "access-schema", lambda: editor_schema(AccessModel, "Access to a port of the data mesh")
+)
+MODELINE = ACCESS_SCHEMA.modeline("../../")

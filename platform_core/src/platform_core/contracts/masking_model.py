@@ -10,22 +10,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from platform_core.contracts.masking import NULL, Family, Mask
+from platform_core.contracts.one_or_more import Names
 from platform_core.contracts.sensitivity import PERSONAL_CLASSES
 
 _WORDS = ("hash", "partial", "year", "bucket")
 _SPANS = ("days", "months", "years")
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?")
-
-
-def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
-Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_one_or_more),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
 
 
 def read_mask(value: Any) -> Mask:

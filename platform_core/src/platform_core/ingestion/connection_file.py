@@ -73,13 +73,13 @@ def check_connections(repo: Path, domain: str | None = None) -> tuple[Problem, .
     """All problems of the connection files of one domain, or of all domains. An empty tuple means that all can be used."""
     if domain is not None:
         return tuple(_read_domain(repo, domain)[1])
-    from platform_core.ingestion.connection_schema import schema_problems  # a program of its own too, so nothing imports it before
+    from platform_core.ingestion.connection_schema import CONNECTION_SCHEMA  # nothing but this check needs it
 
     folder = repo / FOLDER
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     unused = [problem for path in sorted((folder / MANIFESTS).glob("*.yaml")) for problem in read_manifest(path)[1]]
     found = [problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1]]
-    return tuple(dict.fromkeys([*schema_problems(folder), *unused, *found]))  # a manifest is read by each connection that names it
+    return tuple(dict.fromkeys([*CONNECTION_SCHEMA.problems(repo), *unused, *found]))  # a manifest is read by each connection that names it
 
 
 def _read_domain(repo: Path, domain: str) -> tuple[list[Connection], list[Problem]]:

@@ -6,10 +6,11 @@ import re
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from platform_core.contracts import naming
+from platform_core.contracts.one_or_more import Names
 from platform_core.ingestion.manifest import CDK_PACKAGE, CDK_VERSION
 
 SyncMode = Literal["full_refresh_overwrite", "full_refresh_append", "incremental_append", "incremental_deduped"]
@@ -24,17 +25,6 @@ _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_PART = re.compile(r"(\*|(?P<low>\d+)(-(?P<high>\d+))?)(/(?P<step>\d+))?")
 _CRON = r"@(hourly|daily|weekly|monthly|yearly)|\s*\S+(\s+\S+){4}\s*"
 _CRON_NAMES = {"@hourly", "@daily", "@weekly", "@monthly", "@yearly"}
-
-
-def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
-Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_one_or_more),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
 
 
 def _whole(pattern: str) -> WithJsonSchema:

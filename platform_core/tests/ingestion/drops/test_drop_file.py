@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from platform_core.ingestion.drops import DropFileError, check_drops, load_drop, load_drops
-from platform_core.ingestion.drops.json_schema import SCHEMA_FILE, drop_json_schema, schema_problems
+from platform_core.ingestion.drops.json_schema import DROP_SCHEMA
 from platform_core.ingestion.drops.location import glob_expression
 
 GOOD = """\
@@ -89,18 +89,18 @@ def test_a_name_and_a_table_belong_to_one(folder: Path) -> None:
 
 
 def test_a_schema_that_is_not_current_is_a_problem_with_its_remedy(tmp_path: Path) -> None:
-    file = tmp_path / SCHEMA_FILE
+    file = tmp_path / DROP_SCHEMA.file
     file.parent.mkdir()
     file.write_text("{}")
     (problem,) = check_drops(tmp_path)
     assert (problem.rule, problem.location.file) == ("drop-schema", file)
-    file.write_text(drop_json_schema())
+    file.write_text(DROP_SCHEMA.text())
     assert check_drops(tmp_path) == ()
 
 
 def test_the_schema_for_editors_is_current_and_takes_the_good_file(repo: Path) -> None:
-    assert schema_problems(repo) == []
-    schema = json.loads(drop_json_schema())
+    assert DROP_SCHEMA.problems(repo) == ()
+    schema = json.loads(DROP_SCHEMA.text())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     good = {"location": "x", "pattern": "*.csv", "stream": "a", "primary_key": "id", "options": {"types": {"id": "text"}}}

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from platform_core.contracts import Document, Location, naming
+from platform_core.contracts.one_or_more import Names
 from platform_core.ingestion.drops.errors import DropFileError
 from platform_core.ingestion.placeholders import fill_placeholders
 from platform_core.ingestion.types import Kind
@@ -35,17 +36,6 @@ FILE_COLUMN, ROW_COLUMN = "_file", "_file_row"
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
-
-
-_Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_one_or_more),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
 
 
 class ReadOptions(_Strict):
@@ -133,7 +123,7 @@ class DropModel(_Strict):
     format: Format | None = None
     options: ReadOptions = ReadOptions()
     stream: str
-    primary_key: _Names = ()
+    primary_key: Names = ()
     changed_file: Literal["replace", "append"] = "replace"
     settle_seconds: float = Field(default=2.0, ge=0, le=3600)
     quarantine: Quarantine = Quarantine()

@@ -71,9 +71,9 @@ def check_drops(repo: Path, domain: str | None = None) -> tuple[Problem, ...]:
     if domain is not None:
         return tuple(_read_domain(repo, domain)[1])
     names = sorted({path.parent.parent.name for path in (repo / FOLDER[0]).glob(f"*/{FOLDER[1]}/*")})
-    from platform_core.ingestion.drops.json_schema import schema_problems  # a program of its own too, so nothing imports it before
+    from platform_core.ingestion.drops.json_schema import DROP_SCHEMA  # nothing but this check needs it
 
-    return (*schema_problems(repo), *(problem for name in names for problem in _read_domain(repo, name)[1]))
+    return (*DROP_SCHEMA.problems(repo), *(problem for name in names for problem in _read_domain(repo, name)[1]))
 
 
 def _read_domain(repo: Path, domain: str) -> tuple[list[Drop], list[Problem]]:

@@ -1,25 +1,18 @@
-"""The JSON Schema of drop declarations, for editors: ``airbyte/drop.schema.json``.
-
-Usage, from the repository's root: python -m platform_core.ingestion.drops.json_schema
-"""
+"""The JSON Schema of drop declarations."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-from platform_core.contracts import Location, Problem
+from platform_core.contracts import EditorSchema
 from platform_core.ingestion.drops.drop import DropModel, Quarantine, ReadOptions
-
-SCHEMA_FILE = "airbyte/drop.schema.json"
-WRITE = "./mesh exec python -m platform_core.ingestion.drops.json_schema"
 
 
 def drop_json_schema() -> str:
-    """The schema as the file holds it; ``mesh lint`` compares the two.
+    """The schema as the file holds it.
 
     Its descriptions are those of the model's docstrings, so that there is one place to write them.
     """
@@ -28,14 +21,6 @@ def drop_json_schema() -> str:
         _describe(model, part)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Drop of the data mesh"}
     return json.dumps({**head, **{name: value for name, value in schema.items() if name != "title"}}, indent=2) + "\n"
-
-
-def schema_problems(repo: Path) -> list[Problem]:
-    """What is wrong with the schema file; a repository without one has nothing that could be stale."""
-    file = repo / SCHEMA_FILE
-    if not file.is_file() or file.read_text() == drop_json_schema():
-        return []
-    return [Problem("drop-schema", "is not what this version of the platform accepts", Location(file, 1), f"write it anew: {WRITE}")]
 
 
 def _describe(model: type[Any], part: dict[str, Any]) -> None:
@@ -50,5 +35,4 @@ def _describe(model: type[Any], part: dict[str, Any]) -> None:
         field.pop("title", None)
 
 
-if __name__ == "__main__":
-    Path(SCHEMA_FILE).write_text(drop_json_schema())
+DROP_SCHEMA = EditorSchema("airbyte/drop.schema.json", "drop-schema", drop_json_schema)
