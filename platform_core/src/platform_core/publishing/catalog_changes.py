@@ -1,6 +1,7 @@
 """Whether the catalog was told what the files say now: descriptions, owners, tags, columns and rules change without a publication.
 
-Lineage and results come with publications and are left to them. A product that was never published is announced by its first one.
+Lineage and results come with publications and are left to them. So is a new version of a contract: until its audit holds, the port
+serves the former one, and the catalog says so. A product that was never published is announced by its first publication.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _HELD = """
     SELECT product_id, domain, entity_urn, aspect_name, hash, publication,
            CASE WHEN aspect_name IN ('datasetProperties', 'status') THEN value END
     FROM mesh.catalog_outbox WHERE event = ''"""
+_SERVED = """
+    SELECT p.contract_id, p.contract_version FROM mesh.ports AS s JOIN mesh.publications AS p USING (contract_id, publication)"""
 _NAMED = 3
 """Changed aspects that a step names; the others are counted."""
 
@@ -32,7 +35,7 @@ Held = dict[tuple[str, str], tuple[str, str, str | None]]
 
 
 def catalog_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
-    """One step a product whose catalog entries the files would write otherwise now, in one query.
+    """One step a product whose catalog entries the files would write otherwise now, in two queries.
 
     Args:
         connection: As the platform's role; nothing is changed.
@@ -45,11 +48,13 @@ def catalog_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
     for product_id, domain, urn, aspect, digest, publication, value in connection.execute(_HELD).fetchall():
         held[product_id][urn, aspect] = (digest, publication, value)
         domains[product_id] = domain
+    served: dict[str, str] = dict(connection.execute(_SERVED).fetchall())
     found: list[Change] = []
     for product_id, known in sorted(held.items()):
         product = mesh.products.get(product_id)
         if product is not None:
-            found += _product(product, known)
+            if all(served.get(port.contract_id, port.contract.version) == port.contract.version for port in product.outputs):
+                found += _product(product, known)
         elif product_id not in mesh.broken and not _withdrawn(product_id, known):
             found.append(_gone(domains[product_id], product_id))
     return tuple(found)
