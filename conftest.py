@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,27 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> Callable[[], AbstractContextManager[Warehouse]]:
+    """Makes fresh databases without anything of the mesh; each is dropped at the end of its context."""
+
+    @contextmanager
+    def make() -> Generator[Warehouse]:
+        name = f"mesh_{os.getpid()}_{next(_numbers)}"
+        warehouse = Warehouse({**postgres.conninfo(), "dbname": name}, server=postgres)
+        prepare_databases(warehouse)
+        yield warehouse
+        with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    return make
+
+
 @pytest.fixture
-def empty_database(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+def empty_database(new_database: Callable[[], AbstractContextManager[Warehouse]]) -> Iterator[Warehouse]:
     """A fresh database without anything of the mesh; dropped after the test."""
-    name = f"mesh_{os.getpid()}_{next(_numbers)}"
-    warehouse = Warehouse({**postgres.conninfo(), "dbname": name}, server=postgres)
-    prepare_databases(warehouse)
-    yield warehouse
-    with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database() as warehouse:
+        yield warehouse
 
 
 @pytest.fixture

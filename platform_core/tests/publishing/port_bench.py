@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from platform_core.contracts.model import Role
 from platform_core.publishing import Outcome, publish
 from platform_core.publishing.publish import Announce, Relations
 from platform_core.quality import AuditReport, RuleResult
-from platform_core.warehouse import Warehouse, apply, readers
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases, readers
 
 DOMAINS = ("customer", "inventory", "sales", "marketing")
 FILE = Path("contracts/orders.odcs.yaml")
@@ -197,3 +198,45 @@ def after(function: Callable[..., Any], calls: int = 1) -> Callable[..., Any]:
         return result
 
     return wrapped
+
+
+def killed(step: Callable[[Port], None], port: Port) -> None:
+    """Runs the step in a child, which must end by SIGKILL."""
+    child = os.fork()
+    if child == 0:
+        try:
+            step(port)
+        finally:
+            os._exit(99)  # never back into pytest
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"the process was not killed, it ended with {os.waitstatus_to_exitcode(status)}"
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@contextmanager
+def hosted_port(folder: Path, *jobs: str) -> Generator[tuple[Port, Warehouse]]:
+    """The port as at a hosted Postgres, where the platform's role is no superuser: it may make roles, and owns the database.
+
+    Args:
+        folder: Of the server.
+        jobs: Domains whose jobs log in.
+
+    Yields:
+        The port, and its warehouse as a superuser.
+    """
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    try:
+        superuser = Warehouse({**server.conninfo(), "dbname": "hosted"}, server=server)
+        prepare_databases(superuser)
+        with superuser.connect_platform(autocommit=True) as connection:
+            connection.execute("CREATE ROLE plain LOGIN CREATEROLE")
+            connection.execute(f"ALTER ROLE plain PASSWORD '{server.set_password('plain')}'".encode())
+            connection.execute("ALTER DATABASE hosted OWNER TO plain")
+        port = open_port(replace(superuser, admin="plain", server=None))
+        with superuser.connect_platform(autocommit=True) as connection:
+            for role in map(naming.job_role, jobs):
+                connection.execute(f"ALTER ROLE {role} PASSWORD '{server.set_password(role)}'".encode())
+        yield port, superuser
+    finally:
+        server.stop()

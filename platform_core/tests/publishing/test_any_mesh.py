@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
@@ -13,22 +14,17 @@ from governed_mesh import left_to_do, make_mesh, make_product
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from port_bench import reads
-from psycopg import sql
 
 from platform_core.contracts import DataProduct, Mesh
 from platform_core.publishing import governance
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, prepare_databases
+from platform_core.warehouse import Warehouse
 
 
 @pytest.fixture(scope="module")
-def one_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+def one_warehouse(new_database: Callable[[], AbstractContextManager[Warehouse]]) -> Iterator[Warehouse]:
     """A database that every example goes on with: each begins with what the former left."""
-    name = f"any_mesh_{os.getpid()}"
-    warehouse = Warehouse({**postgres.conninfo(), "dbname": name}, server=postgres)
-    prepare_databases(warehouse)
-    yield warehouse
-    with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database() as warehouse:
+        yield warehouse
 
 
 DOMAINS = ("ga", "gb", "gc")

@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +19,14 @@ from psycopg import sql
 
 from platform_core.publishing import PublishingError, governance, publish
 from platform_core.quality import AuditReport
-from platform_core.warehouse import EmbeddedPostgres, StalePlanError, Warehouse, apply, execution, prepare_databases, readers
+from platform_core.warehouse import EmbeddedPostgres, StalePlanError, Warehouse, apply, execution, readers
 
 
 @pytest.fixture(scope="module")
-def one_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+def one_warehouse(new_database: Callable[[], AbstractContextManager[Warehouse]]) -> Iterator[Warehouse]:
     """A database for all tests of this module."""
-    name = f"governed_{os.getpid()}"
-    warehouse = Warehouse({**postgres.conninfo(), "dbname": name}, server=postgres)
-    prepare_databases(warehouse)
-    yield warehouse
-    with warehouse.database("postgres").connect_platform(autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database() as warehouse:
+        yield warehouse
 
 
 @pytest.fixture

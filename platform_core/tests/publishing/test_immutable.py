@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import psycopg
 import pytest
-from port_bench import LINES, ORDERS, Port, open_port, table
+from port_bench import LINES, ORDERS, Port, hosted_port, table
 from psycopg import errors
 
 from platform_core.contracts import naming
 from platform_core.publishing import publications, publish, rollback
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
+from platform_core.warehouse import apply
 
 pytestmark = pytest.mark.timeout(60)
 CHANGES = (
@@ -147,20 +145,8 @@ def test_the_record_of_a_publication_is_listed_with_what_became_of_its_data(port
 
 def test_it_holds_where_the_platforms_role_is_no_superuser(tmp_path_factory: pytest.TempPathFactory) -> None:
     """As at a hosted Postgres, where nobody is one: the role may make roles, and owns the database."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("hosted") / "postgres")
-    server.start()
-    try:
-        superuser = Warehouse({**server.conninfo(), "dbname": "hosted"}, server=server)
-        prepare_databases(superuser)
-        with superuser.connect_platform(autocommit=True) as connection:
-            connection.execute("CREATE ROLE plain LOGIN CREATEROLE")
-            connection.execute(f"ALTER ROLE plain PASSWORD '{server.set_password('plain')}'".encode())
-            connection.execute("ALTER DATABASE hosted OWNER TO plain")
-        port = open_port(replace(superuser, admin="plain", server=None))
+    with hosted_port(tmp_path_factory.mktemp("hosted"), "sales", "marketing") as (port, _):
         assert apply(port.warehouse, port.mesh) == (), "a second apply has something to do"
-        with superuser.connect_platform(autocommit=True) as connection:
-            for role in (naming.job_role("sales"), naming.job_role("marketing")):
-                connection.execute(f"ALTER ROLE {role} PASSWORD '{server.set_password(role)}'".encode())
         for number in range(1, 8):
             port.build(number)
             assert port.publish().published
@@ -169,5 +155,3 @@ def test_it_holds_where_the_platforms_role_is_no_superuser(tmp_path_factory: pyt
         assert port.numbers() == {6}
         with port.warehouse.connect_domain("sales") as connection, pytest.raises(errors.InsufficientPrivilege):
             connection.execute(f"DROP TABLE sales_orders_data.{min(port.versions())}".encode())
-    finally:
-        server.stop()

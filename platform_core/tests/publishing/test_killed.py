@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
-import signal
 from collections.abc import Callable
 
 import pytest
-from port_bench import Port, after, die, passes
+from port_bench import Port, after, die, killed, passes
 
 from platform_core.publishing import port_view, publications, retention, seal, served
 
@@ -61,26 +59,13 @@ def _pruned(port: Port) -> None:
 STEPS = [_seal_half, _sealed, _audited, _recorded, _announcing, _half_switched, _all_but_committed, _switched, _pruned]
 
 
-def _killed(step: Callable[[Port], None], port: Port) -> None:
-    """Runs the step in a child, which must end by SIGKILL."""
-    child = os.fork()
-    if child == 0:
-        try:
-            step(port)
-        finally:
-            os._exit(99)  # never back into pytest
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"the publisher was not killed, it ended with {os.waitstatus_to_exitcode(status)}"
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__.strip("_"))
 def test_killed_and_tried_again(port: Port, step: Callable[[Port], None]) -> None:
     port.build(1)
     port.publish()
     port.build(2)
     candidate = port.admin("SELECT pg_relation_filenode('sales_build.orders')")
-    _killed(step, port)
+    killed(step, port)
 
     after = {2} if step in {_switched, _pruned} else {1}
     assert port.numbers() == after, "readers see a half state"
@@ -105,7 +90,7 @@ def test_a_candidate_built_after_the_kill_is_the_one_that_is_published(port: Por
     port.build(1)
     port.publish()
     port.build(2)
-    _killed(_audited, port)
+    killed(_audited, port)
     port.build(3)
     port.publish()
     assert port.numbers() == {3}
@@ -117,7 +102,7 @@ def test_a_candidate_built_after_the_kill_is_the_one_that_is_published(port: Por
 def test_candidates_of_killed_publishers_are_dropped_in_time(port: Port) -> None:
     for number in range(1, 9):
         port.build(number, rows=1)
-        _killed(_sealed, port)
+        killed(_sealed, port)
     port.build(9, rows=1)
     port.publish()
     assert port.numbers() == {9}

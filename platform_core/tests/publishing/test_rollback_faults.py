@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from port_bench import Port, after, die, passes
+from port_bench import Port, after, die, killed, passes
 
 from platform_core.publishing import PublishingError, port_view, publications, retention, rollback, served, switches
 from platform_core.warehouse import readers
@@ -53,19 +51,6 @@ def _switched(port: Port) -> None:
     _rollback(port)
 
 
-def _killed(step: Callable[[Port], None], port: Port) -> None:
-    """Runs the step in a child, which must end by SIGKILL."""
-    child = os.fork()
-    if child == 0:
-        try:
-            step(port)
-        finally:
-            os._exit(99)  # never back into pytest
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"the rollback was not killed, it ended with {os.waitstatus_to_exitcode(status)}"
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
 def _publish(port: Port, *numbers: int) -> list[str]:
     made: list[str] = []
     for number in numbers:
@@ -86,7 +71,7 @@ STEPS = [_chosen, _recorded, _announcing, _half_switched, _all_but_committed, _s
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__.strip("_"))
 def test_a_rollback_that_is_killed_is_whole_or_was_not(port: Port, step: Callable[[Port], None]) -> None:
     made = _publish(port, 1, 2)
-    _killed(step, port)
+    killed(step, port)
     done = step is _switched
     assert port.numbers() == ({1} if done else {2}), "readers see a half state"
     now, actions = _story(port)
@@ -108,7 +93,7 @@ def test_retention_that_is_killed_drops_all_or_nothing_and_ends_the_next_time(po
         retention.prune = after(retention.prune)  # its transaction is not committed yet
         port.publish()
 
-    _killed(step, port)
+    killed(step, port)
     assert before <= port.versions(), "a version went, although the transaction did not end"
     assert port.numbers() == {6}
     _publish(port, 7)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from masked_port import READER, fill, mask_table, pending, rows, settle
-from port_bench import LINES, Port, column, contract, open_port, product, table
+from port_bench import LINES, Port, column, contract, hosted_port, product, table
 
 from platform_core.contracts.masking import NULL, Mask
 from platform_core.contracts.masking_policy import Masking
@@ -18,7 +18,7 @@ from platform_core.contracts.model import Table
 from platform_core.publishing import PublishingError, publish
 from platform_core.publishing.mask_key import use_mask_key
 from platform_core.publishing.view_changes import view_changes
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
+from platform_core.warehouse import apply
 
 pytestmark = pytest.mark.timeout(90)
 EMAIL = Mask("partial", first=1, domain=True)
@@ -232,18 +232,7 @@ def test_apply_brings_a_changed_policy_into_every_port_with_what_it_needs(publis
 
 def test_views_are_put_right_where_the_platforms_role_is_no_superuser(tmp_path_factory: pytest.TempPathFactory) -> None:
     """As at a hosted Postgres, where nobody is one: the role may make roles, and owns the database."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("hosted") / "postgres")
-    server.start()
-    try:
-        superuser = Warehouse({**server.conninfo(), "dbname": "hosted"}, server=server)
-        prepare_databases(superuser)
-        with superuser.connect_platform(autocommit=True) as admin:
-            admin.execute("CREATE ROLE plain LOGIN CREATEROLE")
-            admin.execute(f"ALTER ROLE plain PASSWORD '{server.set_password('plain')}'".encode())
-            admin.execute("ALTER DATABASE hosted OWNER TO plain")
-        hosted = open_port(replace(superuser, admin="plain", server=None))
-        with superuser.connect_platform(autocommit=True) as admin:
-            admin.execute(f"ALTER ROLE sales_job PASSWORD '{server.set_password('sales_job')}'".encode())
+    with hosted_port(tmp_path_factory.mktemp("hosted"), "sales") as (hosted, superuser):
         mask_table(hosted, _columns(NULL))
         fill(hosted, {"number": ("integer", ["1"]), "email": ("text", ["rosa@example.com"])})
         hosted.publish()
@@ -258,5 +247,3 @@ def test_views_are_put_right_where_the_platforms_role_is_no_superuser(tmp_path_f
                 ((shown,),) = admin.execute("SELECT email FROM sales_orders.orders").fetchall()
             assert len(shown) == 32
         assert use_mask_key(hosted.warehouse, "a key that is long enough")
-    finally:
-        server.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -14,12 +13,12 @@ from typing import Any
 import psutil
 from psycopg import Connection, sql
 
-from platform_core.cli.bench_measure import machine
+from platform_core.cli.bench_measure import machine, own_server
 from platform_core.cli.session import err
 from platform_core.contracts import Column, Contract, DataProduct, Location, Mesh, OutputPort, Table, naming
 from platform_core.contracts.masking import NULL, Mask
 from platform_core.contracts.row_filter import RowFilter
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
+from platform_core.warehouse import Warehouse, apply, prepare_databases
 
 _FILE = Path("bench.odcs.yaml")
 _KINDS = ("bigint", "text", "numeric(12,2)", "timestamp with time zone", "date")
@@ -60,16 +59,11 @@ def bench_mask(repeat: int, *, rows: int = 100_000, columns: int = 100) -> dict[
     Raises:
         MeshError: The server cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="mesh-bench-mask-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        server.start()
-        try:
-            warehouse = Warehouse({**server.conninfo(), "dbname": "bench_mask"}, server=server)
-            prepare_databases(warehouse)
-            versions = _publish(warehouse, rows, columns)
-            measured = _run(warehouse, _contestants(versions, columns), repeat)
-        finally:
-            server.stop()
+    with own_server("mask") as (_, server):
+        warehouse = Warehouse({**server.conninfo(), "dbname": "bench_mask"}, server=server)
+        prepare_databases(warehouse)
+        versions = _publish(warehouse, rows, columns)
+        measured = _run(warehouse, _contestants(versions, columns), repeat)
     results = [_result(name, runs, rows * _SCANS) for name, runs in measured.items()]
     return {"bench": "mask", "machine": machine(), "results": results, "ratios": _ratios(measured, rows)}
 

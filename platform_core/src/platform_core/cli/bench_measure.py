@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from platform_core.errors import MeshError
+from platform_core.warehouse import EmbeddedPostgres
 
 _LOOK_SECONDS = 0.1
 _SETTLE_SECONDS = 5.0
@@ -38,6 +39,18 @@ class Measured:
     cpu_client_s: float
     cpu_server_s: float
     peak_mb: float
+
+
+@contextlib.contextmanager
+def own_server(bench: str) -> Generator[tuple[Path, EmbeddedPostgres]]:
+    """A folder, and a running server in it, that end with the benchmark."""
+    with tempfile.TemporaryDirectory(prefix=f"mesh-bench-{bench}-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        server.start()
+        try:
+            yield Path(folder), server
+        finally:
+            server.stop()
 
 
 def machine() -> dict[str, Any]:

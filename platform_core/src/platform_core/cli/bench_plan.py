@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, Cursor, sql
 
-from platform_core.cli.bench_measure import machine
+from platform_core.cli.bench_measure import machine, own_server
 from platform_core.cli.session import err
 from platform_core.contracts import Contract, DataProduct, Mesh, load_mesh
 from platform_core.errors import MeshError
@@ -37,17 +36,12 @@ def bench_plan(repeat: int, *, products: int = 1000) -> dict[str, Any]:
     Raises:
         MeshError: A plan was not what it must be: then there is nothing to measure.
     """
-    with tempfile.TemporaryDirectory(prefix="mesh-bench-plan-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        server.start()
-        try:
-            small = _Bench(Path(folder) / "small", server, "bench_small", _SMALL)
-            small.prepare()
-            large = _Bench(Path(folder) / "large", server, "bench_large", products)
-            results = large.run(repeat)
-            queries = {"small": small.plan(), "large": large.plan()}
-        finally:
-            server.stop()
+    with own_server("plan") as (folder, server):
+        small = _Bench(folder / "small", server, "bench_small", _SMALL)
+        small.prepare()
+        large = _Bench(folder / "large", server, "bench_large", products)
+        results = large.run(repeat)
+        queries = {"small": small.plan(), "large": large.plan()}
     if queries["small"] != queries["large"]:
         raise MeshError(f"the number of queries grows with the mesh: {queries}", where="mesh bench plan")
     told = f"{queries['large']} for {products:,} products and for {_SMALL}"

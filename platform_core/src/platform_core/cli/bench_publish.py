@@ -7,7 +7,6 @@ The steps are timed apart, because only some of them look at rows: the audit and
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from typing import Any
 from psycopg import sql
 
 from platform_core import publishing
-from platform_core.cli.bench_measure import machine
+from platform_core.cli.bench_measure import machine, own_server
 from platform_core.cli.session import err
 from platform_core.contracts import Column, Contract, DataProduct, Location, Mesh, OutputPort, Rule, Table, naming
 from platform_core.publishing import Outcome
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
+from platform_core.warehouse import Warehouse, apply, prepare_databases
 
 SMALL, LARGE = 10, 10_000_000
 _FILE = Path("bench.odcs.yaml")
@@ -55,17 +54,12 @@ def bench_publish(repeat: int, *, small: int = SMALL, large: int = LARGE) -> dic
         MeshError: The server cannot be started, or a publication failed.
     """
     measured: dict[str, _Runs] = {}
-    with tempfile.TemporaryDirectory(prefix="mesh-bench-publish-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        server.start()
-        try:
-            warehouse = Warehouse({**server.conninfo(), "dbname": "bench_publish"}, server=server)
-            prepare_databases(warehouse)
-            for incremental in (False, True):
-                for rows in (small, large):
-                    _contest(warehouse, measured, rows, repeat, incremental=incremental)
-        finally:
-            server.stop()
+    with own_server("publish") as (_, server):
+        warehouse = Warehouse({**server.conninfo(), "dbname": "bench_publish"}, server=server)
+        prepare_databases(warehouse)
+        for incremental in (False, True):
+            for rows in (small, large):
+                _contest(warehouse, measured, rows, repeat, incremental=incremental)
     results = [_result(name, runs) for name, runs in measured.items()]
     return {"bench": "publish", "machine": machine(), "results": results, "ratios": _ratios(measured, small, large)}
 
