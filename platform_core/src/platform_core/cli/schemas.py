@@ -31,7 +31,7 @@ def schemas(
     from platform_core.contracts.access_schema import ACCESS_SCHEMA
     from platform_core.contracts.masking_schema import MASKING_SCHEMA
     from platform_core.ingestion.connection_schema import CONNECTION_SCHEMA
-    from platform_core.ingestion.drops.json_schema import DROP_SCHEMA
+    from platform_core.ingestion.drops.drop_schema import DROP_SCHEMA
 
     repo = Settings.load().repo
     every = (CONNECTION_SCHEMA, DROP_SCHEMA, ACCESS_SCHEMA, MASKING_SCHEMA)

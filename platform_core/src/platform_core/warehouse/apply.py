@@ -31,17 +31,10 @@ def apply(
     prune: bool = False,
     now: datetime | None = None,
 ) -> tuple[Change, ...]:
-    """Applies what the product files ask for; a second call changes nothing.
-
-    Args:
-        warehouse: Reached as the platform's role.
-        mesh: The files.
-        sources: Other planes' steps, see ``make_plan``.
-        prune: Whether what no file declares any more is removed with its content.
-        now: The moment at which access that ends is judged; the present by default.
+    """``apply_plan`` for callers that need all of it: a domain that could not be applied is an error.
 
     Returns:
-        The steps that were taken.
+        The steps that were taken; a second call takes none.
 
     Raises:
         WarehouseError: A domain could not be made what its files say; the others were.

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from platform_core.ingestion.drops import DropFileError, check_drops, load_drop, load_drops
-from platform_core.ingestion.drops.json_schema import DROP_SCHEMA
+from platform_core.ingestion.drops.drop_schema import DROP_SCHEMA
 from platform_core.ingestion.drops.location import glob_expression
 
 GOOD = """\

@@ -35,29 +35,33 @@ FILE_COLUMN, ROW_COLUMN = "_file", "_file_row"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # The texts below the fields are their descriptions, in the JSON Schema too.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class ReadOptions(_Strict):
-    """How the files are read. Everything has a default that fits most files.
-
-    Attributes:
-        delimiter: Of a CSV file; found out when absent (``,`` ``;`` tab ``|``).
-        encoding: Of a CSV file; UTF-8 (or UTF-16, when the file says so), else Windows-1252 when absent.
-        decimal: The decimal sign of a CSV file.
-        date_format: How a CSV file writes dates, as ``%d.%m.%Y``; ISO 8601 (2026-03-31) when absent.
-        header_row: Line (CSV) or row (XLSX) with the column names, from 1.
-        sheet: Name of the XLSX sheet; the first one when absent.
-        types: Column to type, where the type shall not be inferred.
-    """
+    """How the files are read. Everything has a default that fits most files."""
 
     delimiter: str | None = None
+    """Of a CSV file; found out when absent (``,`` ``;`` tab ``|``)."""
+
     encoding: str | None = None
+    """Of a CSV file; UTF-8 (or UTF-16, when the file says so), else Windows-1252 when absent."""
+
     decimal: Literal[".", ","] = "."
+    """The decimal sign of a CSV file."""
+
     date_format: str | None = None
+    """How a CSV file writes dates, as ``%d.%m.%Y``; ISO 8601 (2026-03-31) when absent."""
+
     header_row: int = Field(default=1, ge=1)
+    """Line (CSV) or row (XLSX) with the column names, from 1."""
+
     sheet: str | None = None
+    """Name of the XLSX sheet; the first one when absent."""
+
     types: dict[str, TypeName] = Field(default_factory=dict)
+    """Column to type, where the type shall not be inferred."""
 
     @field_validator("delimiter")
     @classmethod
@@ -90,43 +94,47 @@ class ReadOptions(_Strict):
 
 
 class Quarantine(_Strict):
-    """What happens to files that cannot be read.
-
-    Attributes:
-        location: Folder or URL; the folder ``quarantine`` in the drop's location when absent.
-        original: ``move`` takes the file out of the location, ``copy`` leaves it there (for places that cannot be written).
-    """
+    """What happens to files that cannot be read."""
 
     location: str | None = Field(default=None, min_length=1)
+    """Folder or URL; the folder ``quarantine`` in the drop's location when absent."""
+
     original: Literal["move", "copy"] = "move"
+    """``move`` takes the file out of the location, ``copy`` leaves it there (for places that cannot be written)."""
 
 
 class DropModel(_Strict):
-    """The contents of ``airbyte/<domain>/drops/<name>.yaml``.
-
-    Attributes:
-        description: What the files are and who drops them.
-        location: Folder (relative to the repository, or absolute) or bucket URL; may hold ``${ENV}``.
-        pattern: Which files, as a glob below the location: ``*.csv``, ``2026/**/*.xlsx``. Letter case does not matter.
-        format: Of the files; by their ending when absent.
-        options: How they are read.
-        stream: Name of the raw table, and of the asset ``<domain>/raw/<stream>``.
-        primary_key: One row a key, the newest; every row is kept when absent.
-        changed_file: ``replace`` puts the rows of a changed file in the place of its former ones, ``append`` keeps both.
-        settle_seconds: How long a file must rest before it is read; a half-copied file does not.
-        quarantine: What happens to files that cannot be read.
-    """
+    """The contents of ``airbyte/<domain>/drops/<name>.yaml``."""
 
     description: str | None = None
+    """What the files are and who drops them."""
+
     location: str = Field(min_length=1)
+    """Folder (relative to the repository, or absolute) or bucket URL; may hold ``${ENV}``."""
+
     pattern: str = Field(min_length=1)
+    """Which files, as a glob below the location: ``*.csv``, ``2026/**/*.xlsx``. Letter case does not matter."""
+
     format: Format | None = None
+    """Of the files; by their ending when absent."""
+
     options: ReadOptions = ReadOptions()
+    """How they are read."""
+
     stream: str
+    """Name of the raw table, and of the asset ``<domain>/raw/<stream>``."""
+
     primary_key: Names = ()
+    """One row a key, the newest; every row is kept when absent."""
+
     changed_file: Literal["replace", "append"] = "replace"
+    """``replace`` puts the rows of a changed file in the place of its former ones, ``append`` keeps both."""
+
     settle_seconds: float = Field(default=2.0, ge=0, le=3600)
+    """How long a file must rest before it is read; a half-copied file does not."""
+
     quarantine: Quarantine = Quarantine()
+    """Where files go that cannot be read; `quarantine` in the location when absent."""
 
     @field_validator("settle_seconds", mode="before")
     @classmethod

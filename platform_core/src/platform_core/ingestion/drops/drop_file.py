@@ -71,7 +71,7 @@ def check_drops(repo: Path, domain: str | None = None) -> tuple[Problem, ...]:
     if domain is not None:
         return tuple(_read_domain(repo, domain)[1])
     names = sorted({path.parent.parent.name for path in (repo / FOLDER[0]).glob(f"*/{FOLDER[1]}/*")})
-    from platform_core.ingestion.drops.json_schema import DROP_SCHEMA  # nothing but this check needs it
+    from platform_core.ingestion.drops.drop_schema import DROP_SCHEMA  # nothing but this check needs it
 
     return (*DROP_SCHEMA.problems(repo), *(problem for name in names for problem in _read_domain(repo, name)[1]))
 
