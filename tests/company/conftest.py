@@ -60,12 +60,18 @@ CAMPAIGNS = {
     "searchlight_daily": ("campaign_id text, date date, impressions bigint, clicks bigint, cost_usd numeric", [
         ("SL-1", "2026-01-31", 100, 10, "5.00"), ("SL-1", "2026-02-01", 50, 5, "2.50"),
     ]),
+    "searchlight_conversions": ("campaign_id text, date date, conversions bigint, value_usd numeric", [
+        ("SL-1", "2026-01-31", 2, "40000.50"), ("SL-1", "2026-02-01", 0, "0.00"),
+    ]),
     "plaza_campaigns": ("campaign text, title text, starts_on date, ends_on date, audience jsonb", [
         ("plz_1", "Road trips", "2026-02-01", "2026-02-28", {"countries": ["NO"]}),
         ("plz_2", "Elsewhere", "2026-01-01", "2026-02-28", {"countries": ["DE"]}),
     ]),
     "plaza_insights": ("campaign text, day date, views bigint, taps bigint, spend_cents bigint", [
         ("plz_1", "2026-02-01", 80, 8, 400), ("plz_1", "2026-02-03", 20, 0, 100), ("plz_2", "2026-02-01", 90, 9, 300),
+    ]),
+    "plaza_purchases": ("campaign text, day date, purchases bigint, value_cents bigint", [
+        ("plz_1", "2026-02-01", 3, 7000099), ("plz_1", "2026-02-02", 1, 1),  # a day without a purchase has no row
     ]),
     "campaign_budgets": ("campaign_id text, month date, budget_usd numeric, cost_center text", [
         ("SL-1", "2026-01-01", "10", "00420"), ("SL-1", "2026-02-01", "10", "00420"), ("plz_1", "2026-02-01", "10", "00435"),
@@ -108,6 +114,10 @@ class Company:
     def connect(self, domain: str) -> Connection:
         """As the domain's own role."""
         return self.warehouse.connect_domain(domain)
+
+    def compiled(self, domain: str, model: str) -> str:
+        """The query of a dbt model, its ephemeral parents within."""
+        return _compiled(Path(__file__).parents[2], domain, model)
 
     def segments(self, customer_orders: sql.Identifier, now: datetime) -> sql.Composed:
         """The query that segments the customers of a relation."""
@@ -199,6 +209,13 @@ def _load_campaigns(warehouse: Warehouse) -> None:
 
 def _build(warehouse: Warehouse, repo: Path, domain: str, model: str) -> None:
     """What `dbt build` does with a model that is a table, without the ten seconds of a dbt process."""
+    target = sql.Identifier(naming.build_schema(domain), model)
+    with warehouse.connect_domain(domain) as connection:
+        connection.execute("SET LOCAL TIME ZONE 'Asia/Tokyo'")  # the session's time zone must not decide about a day
+        connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(target, sql.SQL(_compiled(repo, domain, model))))
+
+
+def _compiled(repo: Path, domain: str, model: str) -> str:
     files = {path.stem: path.read_text() for path in (repo / "dbt_projects" / f"{domain}_dbt" / "models").glob("**/*.sql")}
     ephemeral = {path.stem for path in (repo / "dbt_projects" / f"{domain}_dbt" / "models" / "staging").glob("*.sql")}
 
@@ -209,10 +226,7 @@ def _build(warehouse: Warehouse, repo: Path, domain: str, model: str) -> None:
         environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
         return environment.from_string(files[name]).render(ref=ref, source=lambda schema, table: f'"{schema}"."{table}"')
 
-    target = sql.Identifier(naming.build_schema(domain), model)
-    with warehouse.connect_domain(domain) as connection:
-        connection.execute("SET LOCAL TIME ZONE 'Asia/Tokyo'")  # the session's time zone must not decide about a day
-        connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(target, sql.SQL(render(model))))
+    return render(model)
 
 
 def _publish(warehouse: Warehouse, mesh: Mesh, domain: str) -> None:

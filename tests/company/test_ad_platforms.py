@@ -44,6 +44,22 @@ def patiently(get: Get, path: str) -> Any:
     return get(path) if isinstance(answer, tuple) and answer[0] == 429 else answer
 
 
+def all_pages(get: Get, path: str, more: str = "") -> list[dict[str, Any]]:
+    """All rows of a report of Searchlight."""
+    pages = [patiently(get, f"{path}?page={page}&page_size=500{more}")["results"] for page in (1, 2)]
+    return [row for page in pages for row in page]
+
+
+def all_after(get: Get, path: str) -> list[dict[str, Any]]:
+    """All rows of a report of Plaza."""
+    rows, cursor = [], ""
+    while cursor is not None:
+        answer = patiently(get, f"{path}?{'cursor=' + cursor if cursor else ''}")
+        rows += answer["data"]
+        cursor = answer["paging"]["next_cursor"]
+    return rows
+
+
 def test_searchlight_gives_pages_by_number(get: Get) -> None:
     first = patiently(get, "/searchlight/v1/reports/daily?page=1&page_size=200")
     rows, page = list(first["results"]), 1
@@ -56,22 +72,33 @@ def test_searchlight_gives_pages_by_number(get: Get) -> None:
 
 
 def test_plaza_gives_pages_by_cursor(get: Get) -> None:
-    rows, cursor = [], ""
-    while cursor is not None:
-        answer = patiently(get, f"/plaza/insights?{'cursor=' + cursor if cursor else ''}")
-        rows += answer["data"]
-        cursor = answer["paging"]["next_cursor"]
+    rows = all_after(get, "/plaza/insights")
     assert len(rows) == len({(row["campaign"], row["day"]) for row in rows}) > 200
     assert patiently(get, "/plaza/insights?cursor=200")["data"][0] == rows[200], "a page does not depend on the ones before it"
 
 
+def test_conversions_follow_from_clicks(get: Get) -> None:
+    """Searchlight reports every day, Plaza those with a purchase; nobody buys without a click, and every purchase is worth something."""
+    clicks = {(row["campaign_id"], row["date"]): row["clicks"] for row in all_pages(get, "/searchlight/v1/reports/daily")}
+    claimed = all_pages(get, "/searchlight/v1/reports/conversions")
+    assert [(row["campaign_id"], row["date"]) for row in claimed] == list(clicks)
+    assert all(row["conversions"] <= clicks[row["campaign_id"], row["date"]] for row in claimed)
+    assert {(row["conversions"] > 0, float(row["value_usd"]) > 0) for row in claimed} == {(False, False), (True, True)}
+    taps = {(row["campaign"], row["day"]): row["taps"] for row in all_after(get, "/plaza/insights")}
+    bought = all_after(get, "/plaza/purchases")
+    assert bought and all(0 < row["purchases"] <= taps[row["campaign"], row["day"]] and row["value_cents"] > 0 for row in bought)
+
+
+def test_searchlight_reports_from_a_day_on(get: Get) -> None:
+    every = all_pages(get, "/searchlight/v1/reports/conversions")
+    later = all_pages(get, "/searchlight/v1/reports/conversions", "&since=2025-12-30")
+    assert later == [row for row in every if row["date"] >= "2025-12-30"] and len(later) == 2
+    assert len(patiently(get, "/searchlight/v1/campaigns?since=2025-12-30")["results"]) == 3
+
+
 def test_every_campaign_that_delivers_is_listed_once(get: Get) -> None:
     listed = [row["id"] for row in patiently(get, "/searchlight/v1/campaigns")["results"]]
-    delivered = {
-        row["campaign_id"]
-        for page in (1, 2)
-        for row in patiently(get, f"/searchlight/v1/reports/daily?page={page}&page_size=500")["results"]
-    }
+    delivered = {row["campaign_id"] for row in all_pages(get, "/searchlight/v1/reports/daily")}
     assert sorted(listed) == sorted(delivered)
 
 
@@ -80,7 +107,8 @@ def test_every_campaign_that_delivers_is_listed_once(get: Get) -> None:
     [
         ("/searchlight/v1/campaigns", {}, 401), ("/searchlight/v1/campaigns", {"Authorization": "Bearer other"}, 401),
         ("/plaza/campaigns", {}, 403), ("/plaza/campaigns?cursor=x", KNOWN, 400), ("/searchlight/v1/campaigns?page=0", KNOWN, 400),
-        ("/searchlight/v1/campaigns?page_size=501", KNOWN, 400), ("/nothing", KNOWN, 404),
+        ("/searchlight/v1/campaigns?page_size=501", KNOWN, 400), ("/searchlight/v1/reports/conversions?since=today", KNOWN, 400),
+        ("/nothing", KNOWN, 404),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused(get: Get, path: str, headers: dict[str, str], status: int) -> None:

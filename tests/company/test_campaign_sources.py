@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from platform_core.ingestion import load_connection, run_sync
+from platform_core.ingestion import SyncResult, load_connection, run_sync
 from platform_core.ingestion.drops import load_drop, run_drop
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
@@ -52,27 +53,51 @@ def query(database: Warehouse, text: str) -> list[tuple[Any, ...]]:
         return connection.execute(text.encode()).fetchall()
 
 
+TOTALS = {
+    "searchlight_daily": "SELECT count(*), count(DISTINCT (campaign_id, date)), sum(cost_usd) FROM marketing_raw.searchlight_daily",
+    "searchlight_conversions": "SELECT sum(conversions), count(DISTINCT (campaign_id, date)), sum(value_usd) FROM marketing_raw.searchlight_conversions",
+    "plaza_insights": "SELECT count(*), count(DISTINCT (campaign, day)), sum(spend_cents) / 100.0 FROM marketing_raw.plaza_insights",
+    "plaza_purchases": "SELECT sum(purchases), count(DISTINCT (campaign, day)), sum(value_cents) / 100.0 FROM marketing_raw.plaza_purchases",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("name", "page", "query_of_total"),
+    ("name", "page", "delivery", "conversions"),
     [
-        ("searchlight", "page=2&page_size=200", "SELECT count(*), count(DISTINCT (campaign_id, date)), sum(cost_usd) FROM marketing_raw.searchlight_daily"),
-        ("plaza", "cursor=200", "SELECT count(*), count(DISTINCT (campaign, day)), sum(spend_cents) / 100.0 FROM marketing_raw.plaza_insights"),
+        ("searchlight", "page=2&page_size=200", "searchlight_daily", "searchlight_conversions"),
+        ("plaza", "cursor=200", "plaza_insights", "plaza_purchases"),
     ],
-)  # fmt: skip
-def test_an_api_is_read_to_its_last_page(
-    settings: Settings, database: Warehouse, asked: list[str], name: str, page: str, query_of_total: str
+)
+def test_both_sets_of_metrics_are_read_to_their_last_page(
+    settings: Settings, database: Warehouse, asked: list[str], name: str, page: str, delivery: str, conversions: str
 ) -> None:
+    """Two connections of one platform by one manifest, at once, as `mesh up` runs them."""
     from marketing.ad_platforms import campaigns
 
-    connection = load_connection(settings.repo / "airbyte" / "marketing" / f"{name}_delivery.yaml")
-    result = run_sync(connection, warehouse=database, settings=settings)
-    expected = campaigns.deliveries(getattr(campaigns, name.upper()), 400)
-    ((count, distinct, total),) = query(database, query_of_total)
-    assert (count, distinct, total) == (len(expected), len(expected), Decimal(sum(row.spend_cents for row in expected)) / 100)
-    assert result.streams[f"{name}_campaigns"].rows == 3
+    def sync(what: str) -> SyncResult:
+        return run_sync(load_connection(folder / f"{name}_{what}.yaml"), warehouse=database, settings=settings)
+
+    folder = settings.repo / "airbyte" / "marketing"
+    with ThreadPoolExecutor(2) as pool:
+        delivered, converted = pool.map(sync, ("delivery", "conversions"))
+    known = getattr(campaigns, name.upper())
+    expected = campaigns.deliveries(known, 400)
+    dollars = Decimal(sum(row.spend_cents for row in expected)) / 100
+    assert query(database, TOTALS[delivery]) == [(len(expected), len(expected), dollars)]
+    claimed = campaigns.conversions(known, 400)
+    days = len([row for row in claimed if row.purchases or name == "searchlight"])
+    purchases, dollars = sum(row.purchases for row in claimed), Decimal(sum(row.value_cents for row in claimed)) / 100
+    assert query(database, TOTALS[conversions]) == [(purchases, days, dollars)] and purchases > 0
+    assert delivered.streams.keys() == {f"{name}_campaigns", delivery} and delivered.streams[f"{name}_campaigns"].rows == 3
+    assert converted.streams.keys() == {conversions}
     assert any(said.startswith("200") and page in said for said in asked), asked
     assert [said for said in asked if said.startswith("429")], "it was refused once, waited, and asked again"
     assert not [said for said in asked if said[:3] not in ("200", "429")]
+    if name == "searchlight":  # its conversions are counted for four weeks: those days are read again, and no others
+        asked.clear()
+        assert sync("conversions").streams[conversions].rows == 29
+        assert all(said.endswith("since=2025-12-03") for said in asked), asked
+        assert query(database, TOTALS[conversions]) == [(purchases, days, dollars)]
 
 
 def test_the_budgets_of_the_repository_are_loaded(settings: Settings, database: Warehouse) -> None:

@@ -47,7 +47,7 @@ def test_products_read_what_the_design_says() -> None:
         "sales.orders": ["shop", "customer.profiles.profiles", "inventory.items.items"],
         "marketing.customer_segments": ["sales.orders.orders", "customer.profiles.profiles"],
         "marketing.campaign_performance": [
-            *("searchlight_delivery", "plaza_delivery", "budgets"),
+            *("searchlight_delivery", "searchlight_conversions", "plaza_delivery", "plaza_conversions", "budgets"),
             *("sales.orders.orders", "customer.profiles.profiles"),
         ],
     }

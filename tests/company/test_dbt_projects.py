@@ -135,4 +135,4 @@ def test_the_projects_parse_without_a_warning(tmp_path: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == []
     manifests = [json.loads((tmp_path / domain / "manifest.json").read_text()) for domain in DOMAINS]
     names = [node["name"] for manifest in manifests for node in manifest["nodes"].values() if node["resource_type"] == "model"]
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 14

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,32 @@ def test_an_order_is_credited_once_by_day_and_country(company: Company) -> None:
     ]
 
 
+def test_what_the_platforms_claim_stands_beside_what_is_credited(company: Company) -> None:
+    """Searchlight reports days without a conversion too, Plaza leaves them out; both add up by month, in dollars."""
+    columns = "campaign_id, month, conversions, conversion_value_usd"
+    january, february = date(2026, 1, 1), date(2026, 2, 1)
+    assert rows(company, "marketing", f"SELECT {columns} FROM marketing_build.campaign_performance ORDER BY campaign_id, month") == [
+        ("SL-1", january, 2, Decimal("40000.50")),
+        ("SL-1", february, 0, Decimal("0.00")),
+        ("plz_1", february, 4, Decimal("70001.00")),
+        ("plz_2", february, 0, Decimal("0.00")),
+    ]
+
+
+def test_a_month_is_as_fresh_as_the_older_of_its_reports(company: Company) -> None:
+    """Otherwise a report of conversions that no longer comes would go unnoticed as long as the other one does."""
+    with company.connect("marketing") as connection:
+        connection.execute("UPDATE marketing_raw.searchlight_conversions SET _airbyte_extracted_at = '2026-01-01T00:00:00+00:00'")
+        query = company.compiled("marketing", "campaign_performance")
+        query = (
+            f"SELECT campaign_id, min(loaded_at), max(loaded_at) FROM ({query}) AS built WHERE campaign_id <> 'plz_2' GROUP BY 1 ORDER BY 1"
+        )
+        found = connection.execute(query.encode()).fetchall()
+        connection.rollback()
+    older, newer = datetime(2026, 1, 1, tzinfo=UTC), datetime.fromisoformat("2026-01-02T03:04:05+00:00")
+    assert found == [("SL-1", older, older), ("plz_1", newer, newer)]
+
+
 def holds(connection: Any, domain: str, rule: Rule) -> bool:
     relation = sql.Identifier(naming.build_schema(domain), rule.table).as_string(connection)
     value = connection.execute(rule.arguments["query"].replace("{object}", relation).encode()).fetchone()[0]
@@ -167,6 +193,9 @@ BREAKS = {
     "campaign_performance__revenue_needs_an_order": f"UPDATE {CAMPAIGNS} SET orders = 0",
     "campaign_performance__ratios_follow_from_their_parts": f"UPDATE {CAMPAIGNS} SET cost_per_order_usd = 1",
     "campaign_performance__no_order_is_credited_twice": f"UPDATE {CAMPAIGNS} SET revenue_usd = revenue_usd * 2",
+    "campaign_performance__no_more_conversions_than_clicks": f"UPDATE {CAMPAIGNS} SET conversions = clicks + 1",
+    "campaign_performance__value_needs_a_conversion": f"UPDATE {CAMPAIGNS} SET conversions = 0",
+    "campaign_performance__every_platform_reports_conversions": f"UPDATE {CAMPAIGNS} SET clicks = 2000, conversions = 0",
     "campaign_performance__every_campaign_has_a_budget": f"UPDATE {CAMPAIGNS} SET budget_usd = NULL",
     "campaign_performance__budgets_are_kept": f"UPDATE {CAMPAIGNS} SET budget_usd = 1",
 }

@@ -11,6 +11,17 @@ with delivered as (
     group by 1, 2
 ),
 
+converted as (
+    select
+        campaign_id,
+        date_trunc('month', day::timestamp)::date as month,
+        sum(conversions)::bigint as conversions,
+        sum(conversion_value_usd)::numeric(14, 2) as conversion_value_usd,
+        max(loaded_at) as loaded_at
+    from {{ ref('stg_conversions') }}
+    group by 1, 2
+),
+
 credited as (
     select
         campaign_id,
@@ -31,13 +42,16 @@ select
     delivered.impressions,
     delivered.clicks,
     delivered.spend_usd,
+    coalesce(converted.conversions, 0) as conversions,
+    coalesce(converted.conversion_value_usd, 0)::numeric(14, 2) as conversion_value_usd,
     coalesce(credited.orders, 0) as orders,
     coalesce(credited.revenue_usd, 0)::numeric(14, 2) as revenue_usd,
     round(delivered.spend_usd / credited.orders, 2)::numeric(14, 2) as cost_per_order_usd,
     round(coalesce(credited.revenue_usd, 0) / nullif(delivered.spend_usd, 0), 2)::numeric(14, 2) as return_on_ad_spend,
-    delivered.loaded_at
+    least(delivered.loaded_at, converted.loaded_at) as loaded_at
 from delivered
 inner join {{ ref('stg_campaigns') }} as campaigns on campaigns.campaign_id = delivered.campaign_id
+left join converted on converted.campaign_id = delivered.campaign_id and converted.month = delivered.month
 left join credited on credited.campaign_id = delivered.campaign_id and credited.month = delivered.month
 left join {{ source('marketing_raw', 'campaign_budgets') }} as budgets
     on budgets.campaign_id = delivered.campaign_id and budgets.month = delivered.month

@@ -4,7 +4,9 @@
 |---|---|---|
 | campaigns | ``/searchlight/v1/campaigns`` | ``/plaza/campaigns`` |
 | what they delivered, by day | ``/searchlight/v1/reports/daily`` | ``/plaza/insights`` |
+| what followed from the clicks of a day | ``/searchlight/v1/reports/conversions``, every day | ``/plaza/purchases``, days with one |
 | pages | ``page`` from 1 and ``page_size`` | ``cursor``, given with each answer |
+| reports from a day on | ``since``, a date | |
 | who asks | ``Authorization: Bearer $SEARCHLIGHT_TOKEN`` | ``X-Api-Key: $PLAZA_API_KEY`` |
 | money | dollars, as text | cents |
 
@@ -17,11 +19,12 @@ import argparse
 import json
 import os
 import threading
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from marketing.ad_platforms.campaigns import FULL_SIZE_USERS, PLAZA, SEARCHLIGHT, Campaign, Delivery, deliveries
+from marketing.ad_platforms.campaigns import FULL_SIZE_USERS, PLAZA, SEARCHLIGHT, Campaign, Conversions, Delivery, conversions, deliveries
 
 REFUSED_REQUEST = 3  # of every platform's first requests this one is refused, and every twentieth after it
 RETRY_AFTER_SECONDS = 1
@@ -50,7 +53,16 @@ class Platforms:
 
     def __init__(self, users: int, token: str, key: str) -> None:
         self._token, self._key = token, key
-        self._searchlight, self._plaza = deliveries(SEARCHLIGHT, users), deliveries(PLAZA, users)
+        self._searchlight = {
+            "/searchlight/v1/campaigns": [_searchlight_campaign(row) for row in SEARCHLIGHT],
+            "/searchlight/v1/reports/daily": [_searchlight_delivery(row) for row in deliveries(SEARCHLIGHT, users)],
+            "/searchlight/v1/reports/conversions": [_searchlight_conversions(row) for row in conversions(SEARCHLIGHT, users)],
+        }
+        self._plaza = {
+            "/plaza/campaigns": [_plaza_campaign(row) for row in PLAZA],
+            "/plaza/insights": [_plaza_delivery(row) for row in deliveries(PLAZA, users)],
+            "/plaza/purchases": [_plaza_conversions(row) for row in conversions(PLAZA, users) if row.purchases],
+        }
         self._requests = {"searchlight": 0, "plaza": 0}
         self._guard = threading.Lock()
 
@@ -62,21 +74,17 @@ class Platforms:
         """
         parts = urlsplit(url)
         asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        match parts.path:
-            case "/searchlight/v1/campaigns" | "/searchlight/v1/reports/daily":
-                if headers.get("Authorization") != f"Bearer {self._token}":
-                    raise RefusedError(401, "the bearer token is missing or wrong")
-                self._count("searchlight")
-                rows = [_row(row) for row in (SEARCHLIGHT if parts.path.endswith("campaigns") else self._searchlight)]
-                return _page(rows, asked)
-            case "/plaza/campaigns" | "/plaza/insights":
-                if headers.get("X-Api-Key") != self._key:
-                    raise RefusedError(403, "the key in X-Api-Key is missing or wrong")
-                self._count("plaza")
-                rows = [_plaza_row(row) for row in (PLAZA if parts.path.endswith("campaigns") else self._plaza)]
-                return _after(rows, asked)
-            case _:
-                raise RefusedError(404, f"there is nothing at {parts.path}")
+        if (rows := self._searchlight.get(parts.path)) is not None:
+            if headers.get("Authorization") != f"Bearer {self._token}":
+                raise RefusedError(401, "the bearer token is missing or wrong")
+            self._count("searchlight")
+            return _page(_since(rows, asked), asked)
+        if (rows := self._plaza.get(parts.path)) is not None:
+            if headers.get("X-Api-Key") != self._key:
+                raise RefusedError(403, "the key in X-Api-Key is missing or wrong")
+            self._count("plaza")
+            return _after(rows, asked)
+        raise RefusedError(404, f"there is nothing at {parts.path}")
 
     def _count(self, platform: str) -> None:
         with self._guard:
@@ -85,29 +93,46 @@ class Platforms:
                 raise RefusedError(429, "too many requests", **{"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-def _row(row: Campaign | Delivery) -> Json:
-    if isinstance(row, Campaign):
-        return {
-            "id": row.id,
-            "name": row.name,
-            "start_date": str(row.starts),
-            "end_date": str(row.ends),
-            "geo_targets": row.countries.split(),
-        }
-    return {
-        "campaign_id": row.campaign,
-        "date": str(row.day),
-        "impressions": row.impressions,
-        "clicks": row.clicks,
-        "cost_usd": f"{row.spend_cents / 100:.2f}",
-    }
+def _searchlight_campaign(row: Campaign) -> Json:
+    days = {"start_date": str(row.starts), "end_date": str(row.ends)}
+    return {"id": row.id, "name": row.name, **days, "geo_targets": row.countries.split()}
 
 
-def _plaza_row(row: Campaign | Delivery) -> Json:
-    if isinstance(row, Campaign):
-        flight = {"from": str(row.starts), "until": str(row.ends)}
-        return {"campaign": row.id, "title": row.name, "flight": flight, "audience": {"countries": row.countries.split()}}
+def _searchlight_delivery(row: Delivery) -> Json:
+    counts = {"impressions": row.impressions, "clicks": row.clicks}
+    return {"campaign_id": row.campaign, "date": str(row.day), **counts, "cost_usd": _dollars(row.spend_cents)}
+
+
+def _searchlight_conversions(row: Conversions) -> Json:
+    counts = {"conversions": row.purchases, "value_usd": _dollars(row.value_cents)}
+    return {"campaign_id": row.campaign, "date": str(row.day), **counts}
+
+
+def _plaza_campaign(row: Campaign) -> Json:
+    flight = {"from": str(row.starts), "until": str(row.ends)}
+    return {"campaign": row.id, "title": row.name, "flight": flight, "audience": {"countries": row.countries.split()}}
+
+
+def _plaza_delivery(row: Delivery) -> Json:
     return {"campaign": row.campaign, "day": str(row.day), "views": row.impressions, "taps": row.clicks, "spend_cents": row.spend_cents}
+
+
+def _plaza_conversions(row: Conversions) -> Json:
+    return {"campaign": row.campaign, "day": str(row.day), "purchases": row.purchases, "value_cents": row.value_cents}
+
+
+def _dollars(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02}"
+
+
+def _since(rows: list[Json], asked: dict[str, str]) -> list[Json]:
+    if "since" not in asked:
+        return rows
+    try:
+        first = str(date.fromisoformat(asked["since"]))
+    except ValueError as error:
+        raise RefusedError(400, f"since is {asked['since']!r}, not a date such as 2025-01-31") from error
+    return [row for row in rows if row.get("date", first) >= first]
 
 
 def _page(rows: list[Json], asked: dict[str, str]) -> Json:

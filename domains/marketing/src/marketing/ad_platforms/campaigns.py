@@ -1,4 +1,4 @@
-"""What the invented platforms know: campaigns, and what each delivered on each day. The same on every machine.
+"""What the invented platforms know: campaigns, and by day what each delivered and brought. The same on every machine.
 
 Nothing is drawn at random: numbers follow from a hash of campaign and day, so two requests for a page agree, and no request
 needs the ones before it. Volume grows with the company (``MESH_DEMO_USERS``), so that costs stay in proportion to its orders.
@@ -80,17 +80,42 @@ class Delivery:
     spend_cents: int
 
 
+@dataclass(frozen=True)
+class Conversions:
+    """The purchases that a platform claims for the clicks of a day, and what they were worth in cents of a US dollar."""
+
+    campaign: str
+    day: date
+    purchases: int
+    value_cents: int
+
+
 def deliveries(campaigns: tuple[Campaign, ...], users: int) -> list[Delivery]:
     """Everything that the campaigns delivered, by day and campaign."""
     found = [_delivery(campaign, day, users / FULL_SIZE_USERS) for campaign in campaigns for day in campaign.days()]
     return sorted(found, key=lambda delivery: (delivery.day, delivery.campaign))
 
 
+def conversions(campaigns: tuple[Campaign, ...], users: int) -> list[Conversions]:
+    """What followed from the clicks of `deliveries`, one row for each of them, in the same order."""
+    return [_conversions(delivery) for delivery in deliveries(campaigns, users)]
+
+
 def _delivery(campaign: Campaign, day: date, size: float) -> Delivery:
-    digest = hashlib.sha256(f"{campaign.id} {day}".encode()).digest()
-    mood, price, rate = (part / 255 for part in digest[:3])
+    mood, price, rate = _fractions(campaign.id, day)[:3]
     weekend = 0.7 if day.weekday() >= 5 else 1.1
     spend = round(campaign.daily_usd * size * weekend * (0.7 + 0.6 * mood) * 100)
     clicks = max(1, round(spend / (60 + 80 * price)))  # 0.60 to 1.40 dollars a click
     impressions = max(clicks, round(clicks / (0.01 + 0.03 * rate)))
     return Delivery(campaign.id, day, impressions, clicks, spend)
+
+
+def _conversions(delivery: Delivery) -> Conversions:
+    rate, luck, price = _fractions(delivery.campaign, delivery.day)[3:6]
+    purchases = min(delivery.clicks, int(delivery.clicks * (0.002 + 0.005 * rate) + luck))  # one buyer in 140 to 500 clicks
+    return Conversions(delivery.campaign, delivery.day, purchases, purchases * round(1_500_000 + 2_000_000 * price))  # a car each
+
+
+def _fractions(campaign: str, day: date) -> list[float]:
+    """Numbers from 0 to 1 that belong to a campaign and day."""
+    return [part / 255 for part in hashlib.sha256(f"{campaign} {day}".encode()).digest()]
