@@ -20,7 +20,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_core.contracts import load_mesh, load_yaml
+from platform_core.contracts import SourceError, load_mesh, load_yaml, official
 from platform_core.contracts.inspection import inspect
 from platform_core.contracts.team_file import owner_problems
 from platform_core.warehouse import Access
@@ -106,6 +106,23 @@ def at(document: Any, path: tuple[Any, ...]) -> Any:
     return document
 
 
+def verdicts_agree(file: Path) -> None:
+    """The fast validator says what ``jsonschema`` says; of what JSON does not have it may only refuse more, which ``jsonschema`` then decides."""
+    try:
+        document = load_yaml(file)
+    except SourceError:
+        return
+    try:
+        plain = bool(json.dumps(document.data, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError):
+        plain = False
+    standard: official.Standard = "odcs" if ".odcs." in file.name else "odps"
+    for release in official.releases(standard):
+        fast = official._accepted(document, standard, release)  # pyright: ignore[reportPrivateUsage]
+        slow = official._validator(standard, release).is_valid(document.data)  # pyright: ignore[reportPrivateUsage]
+        assert fast == slow or (not fast and not plain), f"{release}: {fast}, jsonschema: {slow}"
+
+
 def check(company: Path, changed: Path, content: bytes) -> None:
     """An error with file and line, or a mesh that plans; and the same for the one file on its own."""
     original = changed.read_bytes()
@@ -114,6 +131,7 @@ def check(company: Path, changed: Path, content: bytes) -> None:
         mesh = load_mesh(company)
         problems = (*mesh.problems, *owner_problems(company, mesh))
         found = inspect(changed)
+        verdicts_agree(changed)
     finally:
         changed.write_bytes(original)
     lines = len(re.split("\r\n|[\n\r\x85\u2028\u2029]", content.decode(errors="replace")))

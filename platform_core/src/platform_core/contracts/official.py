@@ -7,7 +7,6 @@ The newest release of each standard is the schema that its package ships. Former
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from platform_core.contracts.problem import ContractError, Problem, did_you_mean
-from platform_core.contracts.sound_files import known_sound, remember_sound, verdict_key
 from platform_core.contracts.source import Document
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
+    from jsonschema_rs import Validator
 
 Standard = Literal["odps", "odcs"]
 _HERE = "platform_core.contracts"
@@ -58,14 +57,10 @@ def check(document: Document, standard: Standard) -> list[Problem]:
 
     The newest schema names all former releases as its own, and refuses some of what they allowed.
     """
-    key = verdict_key(document.data, _schemas_digest(standard))
-    if known_sound(key):
-        return []
     problems = list(check_release(document, standard, releases(standard)[0]))
     own = release_of(document, standard)
     if problems and not (own and _validator(standard, own).is_valid(document.data)):
         return problems
-    remember_sound(key)
     return []
 
 
@@ -74,6 +69,8 @@ def check_release(document: Document, standard: Standard, release: str) -> Itera
 
     A failing branch of a schema marks the keys of the whole object as unknown: those echoes of another error are left out.
     """
+    if _accepted(document, standard, release):
+        return
     schema = schema_of(standard, release)
     errors = sorted(_validator(standard, release).iter_errors(document.data), key=lambda found: [str(step) for step in found.absolute_path])
     told: set[tuple[int, str]] = set()
@@ -90,9 +87,10 @@ def check_release(document: Document, standard: Standard, release: str) -> Itera
         yield _problem(document, echoes[0], standard, schema)
 
 
+@functools.cache
 def schema_of(standard: Standard, release: str) -> Mapping[str, Any]:
     """The JSON Schema of a release."""
-    return _validator(standard, release).schema
+    return json.loads(schema_path(standard, release).read_text())
 
 
 def schema_path(standard: Standard, release: str | None = None) -> Path:
@@ -104,17 +102,27 @@ def schema_path(standard: Standard, release: str | None = None) -> Path:
     return Path(spec.origin).parent / name
 
 
+def _accepted(document: Document, standard: Standard, release: str) -> bool:
+    """Whether the fast validator accepts a document. What it refuses, or has no form for, is for ``jsonschema`` to decide and explain."""
+    try:
+        return _fast_validator(standard, release).is_valid(document.data)
+    except ValueError:  # a date, half of a surrogate pair: values of YAML that JSON does not have
+        return False
+
+
 @functools.cache
-def _schemas_digest(standard: Standard) -> bytes:
-    """Hash of the schemas of every release: what they say together is the verdict."""
-    return hashlib.sha256(b"".join(schema_path(standard, release).read_bytes() for release in releases(standard))).digest()
+def _fast_validator(standard: Standard, release: str) -> Validator:
+    """A hundredth of the time that ``jsonschema`` takes. Formats are hints in both."""
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(schema_path(standard, release).read_text(), validate_formats=False, offline=True)
 
 
 @functools.cache
 def _validator(standard: Standard, release: str) -> Any:
     from jsonschema import validators
 
-    schema = json.loads(schema_path(standard, release).read_text())
+    schema = schema_of(standard, release)
     return validators.validator_for(schema)(schema)
 
 
