@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from platform_core.ingestion import ConfigurationError, ConnectorError, check_connections, load_connection, run_sync
+from platform_core.ingestion.manifest import read_manifest
+from platform_core.ingestion.sync import open_source
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
@@ -91,6 +93,42 @@ spec:
       url: {type: string}
       api_token: {type: string, airbyte_secret: true}
 """
+
+VISITS = """
+  - type: DeclarativeStream
+    name: visits
+    primary_key: [[id], [day]]
+    incremental_sync:
+      type: DatetimeBasedCursor
+      cursor_field: day
+      datetime_format: "%Y-%m-%d"
+      start_datetime: "2026-01-01"
+    retriever: {$ref: "#/definitions/spend/retriever"}
+    schema_loader:
+      type: InlineSchemaLoader
+      schema:
+        type: [object, "null"]
+        properties:
+          id: {$ref: "#/definitions/spend/schema_loader/schema/properties/id"}
+          day: {$ref: "#/definitions/spend/schema_loader/schema/properties/day", description: of the visit}
+"""
+
+# (what, text of VISITS to replace, replacement): what the CDK alone can know
+COMPUTED = [
+    ("parameters that spread", "    name: visits\n", "    name: visits\n    $parameters: {primary_key: day}\n"),
+    ("parameters further in", "    retriever: {", "    retriever: {$parameters: {path: /x}, "),
+    ("another retriever", '{$ref: "#/definitions/spend/retriever"}', "{type: AsyncRetriever}"),
+    ("a schema from elsewhere", "      type: InlineSchemaLoader", "      type: DynamicSchemaLoader"),
+    ("a schema of no type", '        type: [object, "null"]\n', ""),
+    ("a cursor by code", "DatetimeBasedCursor", "CustomIncrementalSync"),
+    ("a cursor by expression", "cursor_field: day", "cursor_field: \"{{ config['cursor'] }}\""),
+    ("a cursor that people choose", "      cursor_field: day", "      allow_catalog_defined_cursor_field: true\n      cursor_field: day"),
+    ("a key within a field", "[[id], [day]]", "[[id, day]]"),
+    ("files", "    primary_key:", "    file_uploader: {}\n    primary_key:"),
+    ("a reference to nothing", "properties/id", "properties/idd"),
+    ("a reference to itself", "#/definitions/spend/schema_loader/schema/properties/id", "#/streams/2/schema_loader/schema"),
+    ("streams under conditions", "  - type: DeclarativeStream", "  - type: ConditionalStreams"),
+]
 
 CONNECTION = """\
 connector:
@@ -224,6 +262,14 @@ def test_the_manifests_text_is_part_of_the_connections_version(folder):
     assert before.manifest and before.manifest.streams == ("spend", "clicks")
 
 
+@pytest.mark.parametrize(("old", "new"), [case[1:] for case in COMPUTED], ids=[case[0] for case in COMPUTED])
+def test_what_only_the_cdk_can_know_is_left_to_it(tmp_path, old, new):
+    assert old in VISITS
+    (tmp_path / "ads.yaml").write_text(MANIFEST.replace("\nspec:\n", f"{VISITS.replace(old, new, 1)}\nspec:\n"))
+    manifest, _ = read_manifest(tmp_path / "ads.yaml")
+    assert manifest is None or manifest.catalog is None
+
+
 def test_two_apis_with_pages_cursors_a_token_and_a_full_house(folder, repo, database: Warehouse, api, monkeypatch, home):
     monkeypatch.setenv("ADS_URL", api.url)
     monkeypatch.setenv("ADS_TOKEN", api.token)
@@ -244,8 +290,14 @@ def test_two_apis_with_pages_cursors_a_token_and_a_full_house(folder, repo, data
         assert rows == [(n, f"{n}.25", f"2026-11-{n + 1:02}") for n in range(7)]
         (told,) = sales.execute("SELECT connector FROM mesh.syncs").fetchall()
         assert told == ("manifest ads (airbyte-cdk 7.39.1)",)
-    cached = [path.name for path in (settings.home / "connectors/cache/airbyte-cdk-7.39.1").glob("*.json")]
-    assert len(cached) == 1 and cached[0].startswith("catalog-")  # the spec is the manifest's own
+    assert not (settings.home / "connectors/cache/airbyte-cdk-7.39.1").exists(), "spec and catalog are the manifest's own"
+
+    # The CDK itself would have said the same of the streams.
+    (folder / "airbyte/manifests/ads.yaml").write_text(MANIFEST.replace("\nspec:\n", f"{VISITS}\nspec:\n"))
+    connection = load_connection(connection.path)
+    with open_source(connection, warehouse=database, settings=settings) as (_, _, discovery, kept):
+        assert connection.manifest and len(connection.manifest.catalog["streams"]) == 3
+        assert discovery.catalog(connection, kept, refresh=True) == connection.manifest.catalog
 
     # A stranger's token: the CDK's own words reach the person, the token does not.
     monkeypatch.setenv("ADS_TOKEN", "wr0ng-secret")

@@ -72,9 +72,13 @@ class Discovery:
     def catalog(self, connection: Connection, kept: KeptConfig, *, refresh: bool = False) -> Json:
         """The streams that the source offers, remembered per configuration for ``timeouts.discover_cache`` seconds.
 
+        A low-code manifest that says everything itself is not asked, unless ``refresh`` wants the CDK's own answer.
+
         Raises:
             ConnectorError: The connector does not answer.
         """
+        if connection.manifest is not None and connection.manifest.catalog is not None and not refresh:
+            return connection.manifest.catalog
         file = self._catalog_file(kept.declared)
         longest = connection.timeouts.discover_cache
         known = None if refresh else _read(file, longest)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.contracts import Document, Problem, SourceError, load_yaml, source_problem
+from platform_core.ingestion.manifest_catalog import manifest_catalog
 
 MANIFESTS = "manifests"
 CDK_PACKAGE = "airbyte-cdk"
@@ -35,6 +36,7 @@ class Manifest:
         content: Its bytes, handed to the CDK as they were checked.
         spec: The ``connectionSpecification``: a JSON Schema of the configuration.
         streams: Names of the streams that it defines, None when it finds them only at run time (``dynamic_streams``).
+        catalog: What ``discover`` would answer, None when only the CDK can know (see ``manifest_catalog``).
     """
 
     name: str
@@ -43,6 +45,7 @@ class Manifest:
     content: bytes = field(repr=False)
     spec: dict[str, Any] = field(repr=False)
     streams: tuple[str, ...] | None
+    catalog: dict[str, Any] | None = field(default=None, repr=False)
 
 
 def read_manifest(path: Path) -> tuple[Manifest | None, list[Problem]]:
@@ -59,7 +62,8 @@ def read_manifest(path: Path) -> tuple[Manifest | None, list[Problem]]:
     spec = (data.get("spec") or {}).get("connection_specification")
     names = None if data.get("dynamic_streams") else tuple(name for name, _ in _streams(document) if name is not None)
     known = spec if isinstance(spec, dict) else {"type": "object"}
-    return Manifest(path.stem, path, str(data["version"]), path.read_bytes(), known, names), []
+    catalog = manifest_catalog(data, lambda value: _resolved(data, value))
+    return Manifest(path.stem, path, str(data["version"]), path.read_bytes(), known, names, catalog), []
 
 
 def _problems(document: Document) -> Iterator[Problem]:
