@@ -93,7 +93,7 @@ team:
 support: [{channel: sales-data, url: "https://example.com/slack/sales-data", tool: slack, scope: issues}]
 """
 ORDERS_CONTRACT = """
-apiVersion: v3.1.0
+apiVersion: v3.2.0
 kind: DataContract
 id: sales.orders.orders
 name: Orders

@@ -102,8 +102,9 @@ def test_two_majors_are_served_side_by_side_until_the_old_one_is_retired(mesh: M
     assert (_prices(warehouse, "sales", "items"), _prices(warehouse, "marketing", "items_v2")) == ({3}, {2})
 
     # Deprecated: served as before, and everybody who reads it is told by whom it is followed and until when.
-    life = f"status: deprecated\ncustomProperties:\n  - property: successor\n    value: {NEW}\n  - property: endOfSupport\n    value: '2027-06-30'\n"
-    _edit(files, f"{FOLDER}/contracts/items.odcs.yaml", ("status: active\n", life))
+    life = f"customProperties:\n  - property: successor\n    value: {NEW}\n  - property: endOfSupport\n    value: '2027-06-30'\n"
+    contract = f"{FOLDER}/contracts/items.odcs.yaml"
+    _edit(files, contract, ("status: active\n", "status: deprecated\n"), ("customProperties:\n", life))
     (warning,) = load_mesh(files).problems
     assert (warning.severity, warning.location.file.parent) == ("warning", files / SALES[0])
     assert f"its successor is {NEW}, it is served until 2027-06-30" in warning.message
@@ -131,7 +132,7 @@ def test_two_majors_are_served_side_by_side_until_the_old_one_is_retired(mesh: M
         (f"contractId: {OLD}\n    version: 1.0.0", f"contractId: {NEW}\n    version: 2.0.0"),
         (f"id: {OLD}\n        version: 1.0.0", f"id: {NEW}\n        version: 2.0.0"),
     )
-    _edit(files, f"{SALES[0]}/contracts/orders.odcs.yaml", ("inventory.items.items.item_id", "inventory.items.items_v2.item_id"))
+    _edit(files, f"{SALES[0]}/contracts/orders.odcs.yaml", (f"{OLD}.odcs.yaml#/schema/items/", f"{NEW}.odcs.yaml#/schema/items_v2/"))
     assert load_mesh(files).problems == ()
 
     # Applied: only --prune takes the view away. The versions stay, the record says when and what comes after.

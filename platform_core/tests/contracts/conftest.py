@@ -108,7 +108,7 @@ support:
     url: https://example.com/sales
 """,
     f"{ORDERS}/contracts/orders.odcs.yaml": """\
-apiVersion: v3.1.0
+apiVersion: v3.2.0
 kind: DataContract
 id: sales.orders.orders
 name: Orders

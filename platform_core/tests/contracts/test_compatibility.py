@@ -42,6 +42,14 @@ def level(document: Document, name: str) -> Any:
     return next(item for item in document["slaProperties"] if item["property"] == name)
 
 
+def objective(document: Document) -> Any:
+    return next(item for item in document["customProperties"] if item["property"] == "objectives")["value"]
+
+
+def put_objective(ratio: float) -> Mutation:
+    return put(lambda document: level(document, "freshness"), customProperties=[custom("objective", {"ratio": ratio, "window": "5d"})])
+
+
 def put(find: Callable[[Document], Any], /, **values: Any) -> Mutation:
     """Sets keys; ``...`` deletes one."""
 
@@ -96,6 +104,7 @@ def custom(name: str, value: Any) -> Any:
     return {"property": name, "value": value}
 
 
+OBJECTIVES = [custom("objectives", {"freshness": {"ratio": 0.8, "window": "20d"}})]
 SERVER = {"server": "main", "type": "postgres", "host": "db", "port": 5432, "database": "mesh", "schema": "customer_profiles"}
 NOT_NULL = {"metric": "nullValues", "mustBe": 0}
 
@@ -248,24 +257,13 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
         before(add(lambda d: d["slaProperties"], {"property": "zeal", "value": 1}), lambda d: level(d, "zeal").update(value=2)),
         {"level-changed"},
     ),
-    (
-        "objective lowered",
-        "profiles",
-        lambda d: level(d, "freshness")["customProperties"][0]["value"].update(ratio=0.5),
-        {"level-loosened"},
-    ),
-    (
-        "objective raised",
-        "profiles",
-        lambda d: level(d, "freshness")["customProperties"][0]["value"].update(ratio=0.9),
-        {"level-tightened"},
-    ),
-    (
-        "objective over another window",
-        "profiles",
-        lambda d: level(d, "freshness")["customProperties"][0]["value"].update(window="5d"),
-        {"level-changed"},
-    ),
+    ("objective removed", "profiles", top(customProperties=...), {"level-removed"}),
+    ("objective added", "profiles", before(top(customProperties=...), top(customProperties=OBJECTIVES)), {"level-added"}),
+    ("objective of another level", "profiles", lambda d: objective(d).update(availability={"ratio": 1, "window": "30d"}), {"level-added"}),
+    ("objective of a level itself lowered", "profiles", before(*(put_objective(ratio) for ratio in (0.8, 0.5))), {"level-loosened"}),
+    ("objective lowered", "profiles", lambda d: objective(d)["freshness"].update(ratio=0.5), {"level-loosened"}),
+    ("objective raised", "profiles", lambda d: objective(d)["freshness"].update(ratio=0.9), {"level-tightened"}),
+    ("objective over another window", "profiles", lambda d: objective(d)["freshness"].update(window="5d"), {"level-changed"}),
     (
         "retention removed",
         "profiles",
@@ -318,7 +316,9 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     (
         "retention as a custom property",
         "profiles",
-        before(top(customProperties=[custom("retention", "30d")]), top(customProperties=[custom("retention", "60d")])),
+        before(
+            top(customProperties=[*OBJECTIVES, custom("retention", "30d")]), top(customProperties=[*OBJECTIVES, custom("retention", "60d")])
+        ),
         {"retention-extended"},
     ),
     ("row filter", "profiles", put(table, customProperties=[custom("rowFilter", "country = 'PT'")]), {"protection"}),
@@ -328,7 +328,7 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     ("server removed", "profiles", before(top(servers=[SERVER]), top(servers=[])), {"server-removed"}),
     ("partitioned", "profiles", of("city", partitioned=True), {"storage"}),
     ("filled by another model", "profiles", put(table, customProperties=[custom("model", "people")]), {"model-source"}),
-    ("an unknown custom property", "profiles", top(customProperties=[custom("cost centre", 7)]), {"unknown"}),
+    ("an unknown custom property", "profiles", top(customProperties=[*OBJECTIVES, custom("cost centre", 7)]), {"unknown"}),
     ("a key of a later standard", "profiles", top(lineageOf=["a"]), {"unknown"}),
     ("purpose", "profiles", lambda d: d["description"].update(purpose="x"), {"documentation"}),
     ("another owner", "profiles", lambda d: d["team"]["members"][0].update(username="x@example.com"), {"ownership"}),

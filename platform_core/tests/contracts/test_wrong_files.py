@@ -149,8 +149,8 @@ PRODUCTS = [
 ]  # fmt: skip
 
 CONTRACTS = [
-    contract("no version of the standard", "odcs-version", "kind", "lacks apiVersion", "apiVersion: v3.1.0\n"),
-    contract("a version of the standard that is not read", "odcs-version", "apiVersion", "v2.2.2", "v3.1.0", "v2.2.2"),
+    contract("no version of the standard", "odcs-version", "kind", "lacks apiVersion", "apiVersion: v3.2.0\n"),
+    contract("a version of the standard that is not read", "odcs-version", "apiVersion", "v2.2.2", "v3.2.0", "v2.2.2"),
     contract("another kind of file", "odcs-kind", "kind", "DataProduct", "DataContract", "DataProduct"),
     contract("an id of two parts", "contract-id", "id: sales.orders", "<domain>.<product>.<port>", "id: sales.orders.orders", "id: sales.orders"),
     contract("another domain than the id's", "contract-id", "domain: shop", "the id says 'sales'", "domain: sales", "domain: shop"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from platform_core.contracts.findings import Draft, Findings
 from platform_core.contracts.quality_clauses import read_quality
+from platform_core.contracts.reference import read_reference
 from platform_core.contracts.source import Location, Place
 
 _RANGE = {
@@ -25,6 +26,7 @@ def read_clauses(place: Place, table: Mapping[str, Any]) -> Findings:
     found = Findings()
     columns: list[Mapping[str, Any]] = table.get("properties") or []
     names = {str(name): physical_name(column) for column in columns for name in (column["name"], physical_name(column))}
+    ids = {str(column["id"]): physical_name(column) for column in columns if "id" in column}
     _primary_key(place, columns, found)
     for index, column in enumerate(columns):
         _column(place.below("properties", index), column, names, found)
@@ -32,7 +34,8 @@ def read_clauses(place: Place, table: Mapping[str, Any]) -> Findings:
         read_quality(place.below("quality", index), clause, None, names, found)
     for index, relation in enumerate(table.get("relationships") or []):
         at = place.at("relationships", index)
-        columns_ = found.columns("relationship", _list(relation.get("from")), names, at)
+        sources = [read_reference(str(name), at.file).column for name in _list(relation.get("from"))]
+        columns_ = found.columns("relationship", sources, names | ids, at)
         if columns_ is not None:
             _relationship(at, relation, columns_, found)
     return found

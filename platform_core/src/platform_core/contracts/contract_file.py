@@ -19,7 +19,7 @@ from platform_core.contracts.model import Column, Contract, Role, Rule, SupportC
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.role_clauses import read_role
 from platform_core.contracts.row_filter import RowFilter, read_row_filter
-from platform_core.contracts.service_level_clauses import read_service_level
+from platform_core.contracts.service_level_clauses import read_service_levels
 from platform_core.contracts.source import Document, Location, Place, SourceError, Step, load_yaml
 from platform_core.contracts.undelivered import documented_only
 
@@ -51,10 +51,12 @@ def read_contract(path: Path) -> Read:
     contract_id = document.data.get("id") if isinstance(document.data.get("id"), str) else None
     early = _version(document) or _kind(document)
     breaches = [early] if early else official.check(document, "odcs")
-    problems = [early] if early else _untyped(document) or breaches
-    contract = None if breaches else _contract(document, problems)
-    broken = any(problem.severity == "error" for problem in problems)
-    return Read(None if broken else contract, tuple(problems), contract_id, document.at("id"))
+    untyped = [] if early else _untyped(document)
+    if not official.only_later(breaches):
+        return Read(None, tuple(untyped or breaches), contract_id, document.at("id"))
+    contract = _contract(document, untyped)
+    broken = any(problem.severity == "error" for problem in untyped)
+    return Read(None if broken else contract, (*breaches, *untyped), contract_id, document.at("id"))
 
 
 def _untyped(document: Document) -> list[Problem]:
@@ -107,8 +109,7 @@ def _contract(document: Document, problems: list[Problem]) -> Contract:
     check_status(document, problems)
     tables = _tables(document, problems)
     found = Findings()
-    levels = Place(document, ("slaProperties",))
-    sla = tuple(read_service_level(levels.below(index), item, tables, found) for index, item in enumerate(data.get("slaProperties") or []))
+    sla = read_service_levels(document, tables, found)
     problems += found.problems
     roles = tuple(read_role(Place(document, ("roles", index)), item, problems) for index, item in enumerate(data.get("roles") or []))
     _roles(document, product_id, tables, roles, problems)
@@ -223,6 +224,7 @@ def _table(document: Document, index: int, item: Mapping[str, Any], problems: li
         incremental=custom.get("incremental") is True,
         location=document.at(*path),
         row_filter=_row_filter(document, path, item, columns, problems),
+        stable_id=item.get("id"),
     )
 
 
@@ -296,6 +298,7 @@ def _column(
         examples=tuple(item.get("examples") or ()),
         location=document.at(*path),
         own_mask=read_own_mask(Place(document, path), item, problems),
+        stable_id=item.get("id"),
     )
 
 

@@ -16,6 +16,7 @@ from platform_core.contracts.model import Contract, DataProduct, InputPort, Mesh
 from platform_core.contracts.port_versions import input_version, port_versions
 from platform_core.contracts.problem import ContractError, Problem, did_you_mean
 from platform_core.contracts.product_file import PRODUCT_FILE, read_product
+from platform_core.contracts.reference import read_reference
 from platform_core.contracts.source import Location
 
 _PRODUCT_ID = re.compile(rf"{naming.NAME.pattern}\.{naming.NAME.pattern}")
@@ -190,31 +191,34 @@ def _target(rule: Rule, table: Table, contract: Contract, reach: _Reach, problem
     if rule.kind != "foreign_key":
         return rule
     arguments: dict[str, Any] = dict(rule.arguments)
-    targets = [str(name).split(".") for name in arguments.pop("to")]
-    owners = {".".join(parts[:-2]) for parts in targets}
-    tables = {parts[-2] if len(parts) > 1 else table.name for parts in targets}
+    written: list[str] = arguments.pop("to")
+    targets = [read_reference(name, rule.location.file) for name in written]
+    owners = {target.owner for target in targets}
+    tables = {target.table or table.name for target in targets}
     owner = owners.pop() if len(owners) == 1 else None
     name = tables.pop() if len(tables) == 1 else None
     product_id = next((known for known in reach.broken if owner and owner in {known, *_ids_of(known, reach.readable)}), None)
     if product_id is not None and _ids_of(product_id, reach.readable) and name is not None:  # its files cannot be read: by its names
-        arguments |= {"to_columns": [parts[-1] for parts in targets], "to_table": name, "to_candidate": False}
+        arguments |= {"to_columns": [target.column for target in targets], "to_table": name, "to_candidate": False}
         return replace(rule, arguments={**arguments, "to_schema": naming.port_schema(product_id)})
     candidates = _owned(contract, owner, reach.contracts) if owner is not None else []
-    pairs = ((item, owned) for item in candidates for owned in item.tables if name in {owned.name, owned.physical_name})
+    pairs = ((item, owned) for item in candidates for owned in item.tables if name in {owned.name, owned.physical_name, owned.stable_id})
     target, found = next(pairs, (None, None))
-    columns = {column.name: column.physical_name for column in found.columns} if found else {}
-    if target is None or found is None or any(parts[-1] not in columns for parts in targets):
-        wanted = ", ".join(".".join(parts) for parts in targets)
-        hint = did_you_mean(targets[0][-1], columns) if columns else ""
+    owned_columns = found.columns if found else ()
+    columns = {item.stable_id: item.physical_name for item in owned_columns if item.stable_id}
+    columns |= {item.name: item.physical_name for item in owned_columns}
+    if target is None or found is None or any(wanted.column not in columns for wanted in targets):
+        wanted = ", ".join(written)
+        hint = did_you_mean(targets[0].column, columns) if columns else ""
         message = f"the relationship's target {wanted!r} exists nowhere in the mesh{hint}"
-        remedy = "write <domain>.<product>.<table>.<column>, or <table>.<column> of this contract"
+        remedy = "write <contract id>.odcs.yaml#/schema/<table>/properties/<column>, or <table>.<column> of this contract"
         problems.append(Problem("relationship", message, rule.location, remedy))
         return rule
     if target.id not in reach.readable:
         message = f"the relationship reads {target.id!r}, which is no input of the product"
         problems.append(Problem("relationship", message, rule.location, f"add an input port with contractId: {target.id}"))
         return rule
-    arguments["to_columns"] = [columns[parts[-1]] for parts in targets]
+    arguments["to_columns"] = [columns[wanted.column] for wanted in targets]
     arguments["to_table"] = found.physical_name
     arguments["to_schema"] = naming.port_schema(target.product_id)
     arguments["to_candidate"] = target.id == contract.id

@@ -32,6 +32,7 @@ class Column:
     Attributes:
         own_mask: The mask that the contract asks for, stricter than the policy; custom property ``mask``.
         mask: What readers without the personal-data role see instead, by the policy of the mesh; None for what is shown in clear.
+        stable_id: The clause ``id``, by which relationships may refer to it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     location: Location
     own_mask: Mask | None = None
     mask: Mask | None = None
+    stable_id: str | None = None
 
     @property
     def personal(self) -> bool:
@@ -101,6 +103,7 @@ class Table:
         model: Relation of the build schema that is its candidate; custom property ``model``, by default the physical name.
         incremental: Whether the candidate is added to by the next build and must stay in place; custom property ``incremental``.
         row_filter: Which rows a reader sees; custom property ``rowFilter``, None for all.
+        stable_id: The clause ``id``, by which relationships may refer to it.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Table:
     incremental: bool
     location: Location
     row_filter: RowFilter | None = None
+    stable_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,15 +54,28 @@ def release_of(document: Document, standard: Standard) -> str | None:
 
 
 def check(document: Document, standard: Standard) -> list[Problem]:
-    """The breaches of the official schema: none when the release that the document names, or the newest one, accepts it.
+    """The breaches of the schema of the release that the document names; of the newest, when it names none that is known.
 
-    The newest schema names all former releases as its own, and refuses some of what they allowed.
+    A document that only a later release accepts breaks its own all the same, and every other tool refuses it: its findings have
+    the rule ``<standard>-release`` and say what to write. What it means is known, so that it can be read nevertheless.
     """
-    problems = list(check_release(document, standard, releases(standard)[0]))
-    own = release_of(document, standard)
-    if problems and not (own and _validator(standard, own).is_valid(document.data)):
-        return problems
-    return []
+    newest = releases(standard)[0]
+    own = release_of(document, standard) or newest
+    problems = list(check_release(document, standard, own))
+    if problems and own != newest and _validator(standard, newest).is_valid(document.data):
+        return [_of_later_release(problem, standard, own, newest) for problem in problems]
+    return problems
+
+
+def only_later(problems: Sequence[Problem]) -> bool:
+    """Whether findings of ``check`` are only about the release that is named, not about what the file says."""
+    return all(problem.rule.endswith("-release") for problem in problems)
+
+
+def _of_later_release(problem: Problem, standard: Standard, own: str, newest: str) -> Problem:
+    name = standard.upper()
+    message = f"{problem.message}: {name} {newest} allows it, {own}, which apiVersion names, does not"
+    return replace(problem, rule=f"{standard}-release", message=message, remedy=f"write apiVersion: {newest}, or say it as {own} does")
 
 
 def check_release(document: Document, standard: Standard, release: str) -> Iterator[Problem]:

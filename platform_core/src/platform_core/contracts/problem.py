@@ -29,7 +29,7 @@ class Problem:
         message: What is wrong, with the observed value.
         location: Where.
         remedy: What to do, as an imperative.
-        severity: Errors make a product unusable; warnings do not.
+        severity: Errors make a product unusable, but for those of ``<standard>-release``; warnings do not.
     """
 
     rule: str

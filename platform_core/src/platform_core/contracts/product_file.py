@@ -92,9 +92,9 @@ def _read_product(path: Path, domain: str, _: tuple[tuple[Path, str], ...]) -> R
         return ReadProduct(None, (problem, *problems), frozenset(ids), document.at())
     own = [*_header(document)] or official.check(document, "odps")
     ids |= {document.data["id"]} if isinstance(document.data.get("id"), str) else set()
-    product = None if own else _product(document, domain, contracts, own)
+    product = _product(document, domain, contracts, own) if official.only_later(own) else None
     problems = [*own, *problems]
-    broken = any(problem.severity == "error" for problem in problems)
+    broken = any(problem.severity == "error" and not official.only_later([problem]) for problem in problems)
     return ReadProduct(None if broken else product, tuple(problems), frozenset(ids), document.at("id"))
 
 

@@ -1,22 +1,30 @@
-"""The service levels of a contract (ODCS ``slaProperties[]``), with the indicator in the custom property ``objective``."""
+"""The service levels of a contract (ODCS ``slaProperties[]``), and how far each must be met.
+
+That indicator is a custom property: ``objectives`` of the contract, by the ``id`` or the property of the service levels; since v3.2,
+which has custom properties of a service level, also ``objective`` of the level itself.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from platform_core.contracts.findings import Findings
 from platform_core.contracts.model import ServiceLevel, Table
 from platform_core.contracts.problem import did_you_mean
-from platform_core.contracts.source import Place
+from platform_core.contracts.source import Document, Location, Place
 
 FRESHNESS_UNITS = {"m": 60, "minutes": 60, "h": 3600, "hours": 3600, "d": 86400, "days": 86400}
 """Seconds of a freshness promise's unit."""
 
 MEASURED = frozenset({"freshness"})
 """Service levels that the platform measures; others are documented only."""
+
+OBJECTIVES = "objectives"
+"""Custom property of a contract: the objective of each service level."""
 
 _WINDOW = re.compile(r"[1-9][0-9]{0,3}d")
 _MOMENTS = ("timestamp", "date")
@@ -35,6 +43,43 @@ def read_service_level(place: Place, item: Mapping[str, Any], tables: tuple[Tabl
     _element(place, item, tables, found)
     objective = _objective(place, item, found)
     return ServiceLevel(name, value, unit, item.get("element"), item.get("description"), objective, place.at())
+
+
+def read_service_levels(document: Document, tables: tuple[Table, ...], found: Findings) -> tuple[ServiceLevel, ...]:
+    """Reads every service level of a contract, each with its objective."""
+    items: list[Mapping[str, Any]] = document.data.get("slaProperties") or []
+    place = Place(document, ("slaProperties",))
+    levels = [read_service_level(place.below(index), item, tables, found) for index, item in enumerate(items)]
+    objectives = _objectives(Place(document, ("customProperties",)), document.data.get("customProperties"), items, found)
+    for index, item in enumerate(items):
+        objective = objectives.get(str(item.get("id"))) or objectives.get(levels[index].property)
+        if objective is not None and levels[index].objective is None:
+            levels[index] = replace(levels[index], objective=objective)
+    return tuple(levels)
+
+
+def _objectives(
+    place: Place, entries: Sequence[Mapping[str, Any]] | None, items: Sequence[Mapping[str, Any]], found: Findings
+) -> Mapping[str, Mapping[str, Any]]:
+    known = {str(item[key]) for item in items for key in ("id", "property") if key in item}
+    objectives: dict[str, Mapping[str, Any]] = {}
+    for index, entry in enumerate(entries or []):
+        if entry.get("property") != OBJECTIVES:
+            continue
+        value, at = entry.get("value"), place.at(index, "value")
+        if not isinstance(value, dict):
+            message = f"{OBJECTIVES} is {value!r}, not an objective for each service level"
+            found.wrong("service-level", message, at, "write value: {freshness: {ratio: 0.8, window: 20d}}")
+            continue
+        for name, objective in value.items():
+            at = place.at(index, "value", name)
+            if name not in known:
+                hint = did_you_mean(str(name), known)
+                message = f"the objective {name!r} is for no service level of the contract{hint}"
+                found.wrong("service-level", message, at, "use the id or the property of one under slaProperties")
+            elif _sound(objective, at, found):
+                objectives[name] = objective
+    return objectives
 
 
 def _element(place: Place, item: Mapping[str, Any], tables: tuple[Table, ...], found: Findings) -> None:
@@ -67,13 +112,17 @@ def _objective(place: Place, item: Mapping[str, Any], found: Findings) -> Mappin
             hint = did_you_mean(str(entry["property"]), ["objective"])
             found.wrong("service-level", f"the custom property {entry['property']!r} is unknown{hint}", at, "use objective")
             continue
-        value, at = entry["value"], place.at("customProperties", index, "value")
-        ratio = value.get("ratio") if isinstance(value, dict) else None
-        window = value.get("window") if isinstance(value, dict) else None
-        sound = isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 < ratio <= 1
-        if not sound or not isinstance(window, str) or not _WINDOW.fullmatch(window) or set(value) != {"ratio", "window"}:
-            message = f"the objective is {value!r}, not a ratio up to 1 and a window of days"
-            found.wrong("service-level", message, at, "write value: {ratio: 0.8, window: 20d}")
-            continue
-        objective = value
+        if _sound(entry["value"], place.at("customProperties", index, "value"), found):
+            objective = entry["value"]
     return objective
+
+
+def _sound(value: Any, at: Location, found: Findings) -> bool:
+    ratio = value.get("ratio") if isinstance(value, dict) else None
+    window = value.get("window") if isinstance(value, dict) else None
+    sound = isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 < ratio <= 1
+    if sound and isinstance(window, str) and _WINDOW.fullmatch(window) and set(value) == {"ratio", "window"}:
+        return True
+    message = f"the objective is {value!r}, not a ratio up to 1 and a window of days"
+    found.wrong("service-level", message, at, "write {ratio: 0.8, window: 20d}")
+    return False

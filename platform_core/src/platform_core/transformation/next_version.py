@@ -14,6 +14,7 @@ from typing import Any
 
 from platform_core.contracts.model import Contract, DataProduct
 from platform_core.contracts.port_versions import next_major, next_minor
+from platform_core.contracts.reference import renamed
 from platform_core.contracts.source import Document, load_yaml, parse_yaml
 from platform_core.transformation.project import TransformationError
 
@@ -129,6 +130,9 @@ def _rename_references(
 
 
 def _reference(name: str, own: Mapping[str, str], contract: Contract, contract_id: str) -> str:
+    if "/" in name:
+        kept = {table.stable_id for table in contract.tables}  # an id outlives the names
+        return renamed(name, contract.id, contract_id, {old: new for old, new in own.items() if old not in kept})
     for prefix, other in ((f"{contract.id}.", f"{contract_id}."), (f"{contract.product_id}.", f"{contract.product_id}."), ("", "")):
         head, dot, rest = name.removeprefix(prefix).partition(".") if name.startswith(prefix) else ("", "", "")
         if head in own:

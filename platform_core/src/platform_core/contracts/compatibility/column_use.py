@@ -15,11 +15,13 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from platform_core.contracts import naming
 from platform_core.contracts.compatibility.sql_text import without_comments
 from platform_core.contracts.compatibility.state import State
+from platform_core.contracts.reference import read_reference
 from platform_core.contracts.source import SourceError
 
 Reading = Literal["reads", "filters by", "may read", "does not read", "does not name it", "unknown"]
@@ -153,7 +155,6 @@ class ColumnUses:
 
 def _rules(state: State, domain: str, product: str, table: str, column: str) -> Iterator[str]:
     """Contracts of the domain whose relationships or queries name the column."""
-    targets = {f"{product}.{table}.{column}", f"{product}.{table}.{table}.{column}"}
     relation = re.compile(rf"(?<![\w.]){re.escape(naming.port_schema(product))}\s*\.\s*{re.escape(table)}(?!\w)", re.IGNORECASE)
     word = _word(column)
     paths = [path for path in state.product_files if path.startswith(f"domains/{domain}/") and ".odcs." in path]
@@ -162,8 +163,13 @@ def _rules(state: State, domain: str, product: str, table: str, column: str) -> 
             continue
         for steps, value in _texts(document.data, ()):
             reads = steps[-1] == "query" and relation.search(value) and word.search(value)
-            if reads or value in targets:
+            if reads or ("relationships" in steps and _refers(value, path, product, table, column)):
                 yield f"{path}:{document.line(steps)}"
+
+
+def _refers(text: str, path: str, product: str, table: str, column: str) -> bool:
+    target = read_reference(text, Path(path))
+    return product in {target.owner, target.owner.rpartition(".")[0]} and (target.table, target.column) == (table, column)
 
 
 def _texts(value: Any, steps: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from platform_core.contracts.compatibility.difference import Difference
+from platform_core.contracts.compatibility.judge_levels import objectives
 from platform_core.contracts.compatibility.judgement import Clause, by_action, once
 from platform_core.contracts.sensitivity import LEVELS, PERSONAL_CLASSES
+from platform_core.contracts.service_level_clauses import OBJECTIVES
 
 _PERSONAL_TAG = re.compile(r"(?:.*[\W_])?(?:pii|personal|sensitive|gdpr|phi|pci|restricted|confidential)(?:[\W_].*)?", re.IGNORECASE)
 _PROTECTION = re.compile(r"mask|row.?filter|row.?polic|policy|access|declassif|anonym|encrypt|consent|purpose", re.IGNORECASE)
@@ -69,6 +71,8 @@ def _custom(difference: Difference) -> str:
         return "documentation"
     if name == "domains" and "roles[]" in difference.shape:  # a list opens a role or closes it: for a person to judge
         return "role-access"
+    if name == OBJECTIVES and difference.shape.startswith("customProperties"):
+        return objectives(difference)
     if name in _MODEL:
         return "model-source"
     if _RETENTION.search(name):

@@ -105,7 +105,26 @@ def _objective(difference: Difference) -> str:
     before, after = (_objective_of(side) for side in difference.holder("property", "value")[:2])
     if difference.action in {"added", "removed"} and difference.shape.endswith("[]"):
         return "level-added" if difference.action == "added" else "level-removed"
-    if before is None or after is None or before[1] != after[1]:
+    return "level-changed" if before is None or after is None else _step(before, after)
+
+
+def objectives(difference: Difference) -> str:
+    """The custom property ``objectives`` of a contract, which has the indicator of each service level: the worst of their verdicts."""
+    if difference.action in {"added", "removed"} and difference.shape.endswith("[]"):
+        return "level-added" if difference.action == "added" else "level-removed"
+    before, after = (side.get("value") for side in difference.holder("property", "value")[:2])
+    old, new = (value if isinstance(value, dict) else {} for value in (before, after))
+    verdicts = {_step(_objective_of({"value": old.get(name)}), _objective_of({"value": new.get(name)})) for name in {*old, *new}}
+    return next((verdict for verdict in _WORST_FIRST if verdict in verdicts), "same-meaning")
+
+
+_WORST_FIRST = ("level-removed", "level-loosened", "level-changed", "level-added", "level-tightened")
+
+
+def _step(before: tuple[float, Any] | None, after: tuple[float, Any] | None) -> str:
+    if before is None or after is None:
+        return "level-changed" if before is after else "level-removed" if after is None else "level-added"
+    if before[1] != after[1]:
         return "level-changed"
     return "same-meaning" if before[0] == after[0] else "level-tightened" if after[0] > before[0] else "level-loosened"
 

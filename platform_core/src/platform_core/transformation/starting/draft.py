@@ -20,7 +20,7 @@ class ColumnDraft:
         key_position: Position in the primary key from 1, 0 outside of it.
         classification: ODCS classification, for example ``internal``.
         options: ODCS ``logicalTypeOptions``.
-        relationships: Targets, ``<table>.<column>`` of the same contract or ``<domain>.<product>.<table>.<column>``.
+        relationships: Targets, ``<table>.<column>`` of the same contract or ``<contract id>.odcs.yaml#/schema/<table>/properties/<column>``.
         quality: ODCS quality clauses of the column.
         personal: Whether it holds personal data, which the contract must then have a role for.
     """
