@@ -56,6 +56,13 @@ def test_anchors_and_merge_keys_expand() -> None:
     assert document.data["d"] == {"x": 1, "y": 2, "z": 4}
 
 
+@pytest.mark.parametrize("text", ["a: &a {x: [1]}\nb:\n  <<: *a\n  x:\n    - 2\n", "a: &a {x: [1]}\nb:\n\n  x:\n    - 2\n  <<: *a\n"])
+def test_what_overrides_a_merged_value_is_found_where_it_stands(text: str) -> None:
+    document = parse_yaml(text, HERE)
+    assert document.data["b"] == {"x": [2]}
+    assert (document.line(("b", "x")), document.line(("b", "x", 0))) == (4, 5)
+
+
 NAMES = "abcdefgh"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise(NAMES)

@@ -78,11 +78,13 @@ def masking_problems(mesh: Mesh) -> tuple[Problem, ...]:
 
 
 def _masked(contract: Contract, masking: Masking | None) -> Contract:
-    tables = tuple(
-        replace(table, columns=tuple(replace(column, mask=column_mask(column, masking)) for column in table.columns))
-        for table in contract.tables
-    )
+    tables = tuple(replace(table, columns=tuple(_with_mask(column, masking) for column in table.columns)) for table in contract.tables)
     return replace(contract, tables=tables)
+
+
+def _with_mask(column: Column, masking: Masking | None) -> Column:
+    mask = column_mask(column, masking)
+    return column if mask == column.mask else replace(column, mask=mask)
 
 
 def _decide(column: Column, masking: Masking | None) -> tuple[Mask | None, list[Problem]]:

@@ -21,6 +21,7 @@ _MAX_BITS = 10_000
 _SAFE_DEPTH = 1_000
 _TAG = "tag:yaml.org,2002:"
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_TEXT, _MERGE = f"{_TAG}str", f"{_TAG}merge"
 _COLLECTIONS = (f"{_TAG}map", f"{_TAG}seq")
 
 
@@ -138,6 +139,7 @@ def parse_yaml(text: str, path: Path) -> Document:
         if node is None:
             raise SourceError("is empty", where=f"{path}:1", remedy="write the document, or delete the file")
         builder = _Builder(loader, path)
+        builder.lines[()] = node.start_mark.line + 1
         data = builder.build(node, (), ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -180,42 +182,55 @@ class _Builder:
         self._values = 0
 
     def build(self, node: yaml.Node, path: tuple[Step, ...], above: tuple[int, ...]) -> Any:
-        self.lines.setdefault(path, node.start_mark.line + 1)
         self._values += 1
-        if id(node) in above:
-            raise self._error("an alias refers to its own parent", node, "write the value out")
         if self._values > _MAX_VALUES:
             where = f"{self._file}:{self.lines[path[:1]]}"  # the node itself is an alias' target, far from what went wrong
             raise SourceError(f"the document expands to more than {_MAX_VALUES:,} values", where=where, remedy="remove the nested aliases")
-        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if node.tag == _TEXT else self._scalar(node)
+        if id(node) in above:
+            raise self._error("an alias refers to its own parent", node, "write the value out")
+        if node.tag not in _COLLECTIONS:
             raise self._error(f"the tag {_short(node.tag)} is not supported", node, "remove the tag")
         inside = (*above, id(node))
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, inside)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*path, index), inside) for index, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._mapping(node, path, inside) if isinstance(node, yaml.MappingNode) else self._sequence(node, path, inside)
+
+    def _sequence(self, node: yaml.Node, path: tuple[Step, ...], inside: tuple[int, ...]) -> list[Any]:
+        result: list[Any] = []
+        for index, item in enumerate(node.value):
+            below = (*path, index)
+            self.lines[below] = item.start_mark.line + 1
+            result.append(self.build(item, below, inside))
+        return result
 
     def _mapping(self, node: yaml.MappingNode, path: tuple[Step, ...], inside: tuple[int, ...]) -> dict[str, Any]:
+        merged = self._merged(node, path, inside)  # first: what stands here itself has the last word, also about lines
         result: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == f"{_TAG}merge":
-                sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
-                for source in sources:
-                    if not isinstance(source, yaml.MappingNode):
-                        raise self._error("a merge key `<<` merges something else than a mapping", key_node, "name the alias of a mapping")
-                    merged = {**self.build(source, path, inside), **merged}
+            if key_node.tag == _MERGE:
                 continue
-            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            key = (key_node.value if key_node.tag == _TEXT else self._scalar(key_node)) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 shown = repr(key) if key is not None else "here"
                 raise self._error(f"the key {shown} is not text", key_node, "put it in quotes")
             if key in result:
                 raise self._error(f"the key {key!r} stands twice", key_node, "keep one of the two")
-            self.lines[(*path, key)] = key_node.start_mark.line + 1
-            result[key] = self.build(value_node, (*path, key), inside)
-        return {**merged, **result}
+            below = (*path, key)
+            self.lines[below] = key_node.start_mark.line + 1
+            result[key] = self.build(value_node, below, inside)
+        return {**merged, **result} if merged else result
+
+    def _merged(self, node: yaml.MappingNode, path: tuple[Step, ...], inside: tuple[int, ...]) -> dict[str, Any]:
+        """What the merge keys of a mapping bring; of several the first has the last word."""
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag != _MERGE:
+                continue
+            for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                if not isinstance(source, yaml.MappingNode):
+                    raise self._error("a merge key `<<` merges something else than a mapping", key_node, "name the alias of a mapping")
+                merged = {**self.build(source, path, inside), **merged}
+        return merged
 
     def _scalar(self, node: yaml.Node) -> Any:
         try:
