@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+from dagster._core.definitions.automation_tick_evaluation_context import build_run_requests
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
 from platform_core.orchestration import on_news, on_schedule
-from platform_core.orchestration.conditions import SENSOR, TICK_SECONDS, automation_sensor
+from platform_core.orchestration.conditions import SENSOR, TICK_SECONDS, automation_sensor, with_its_asset
 
 RAW, MODEL, PORT = dg.AssetKey(["a", "raw", "s"]), dg.AssetKey(["a", "build", "m"]), dg.AssetKey(["a", "p", "t"])
 OTHER, SECOND = dg.AssetKey(["b", "q", "u"]), dg.AssetKey(["b", "q", "v"])
@@ -306,3 +307,33 @@ def test_without_on_change_only_the_clock_starts_a_stream(location: Location) ->
 
 def test_without_clock_and_on_change_nothing_starts_a_stream() -> None:
     assert on_schedule(None, on_change=False) is None
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec(MODEL, automation_condition=on_news()), dg.AssetSpec(["a", "build", "n"], automation_condition=on_news())],
+    check_specs=[
+        dg.AssetCheckSpec("tested", asset=MODEL, automation_condition=with_its_asset()),
+        dg.AssetCheckSpec("tested", asset=["a", "build", "n"], automation_condition=with_its_asset()),
+    ],
+    can_subset=True,
+)
+def _models():  # without an annotation: Dagster would judge it
+    yield
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec(PORT, deps=[MODEL], automation_condition=on_news())], check_specs=[dg.AssetCheckSpec("promised", asset=PORT)]
+)
+def _port():  # without an annotation: Dagster would judge it
+    yield
+
+
+def test_the_tests_of_a_model_run_with_it_also_where_a_port_asks_for_its_own_checks_by_name() -> None:
+    """Dagster takes no check along that has no condition, once another one of the run is asked for by name."""
+    definitions = dg.Definitions(assets=[_models, _port])
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(["a", "build", "n"]))  # nothing to do here, nor for its test
+        result = dg.evaluate_automation_conditions(definitions, instance, asset_selection=automation_sensor().asset_selection)
+    (asked,) = build_run_requests(result._requested_subsets, definitions.resolve_asset_graph(), {}, emit_backfills=False)
+    assert set(asked.asset_selection or ()) == {MODEL, PORT}
+    assert set(asked.asset_check_keys or ()) == {dg.AssetCheckKey(MODEL, "tested"), dg.AssetCheckKey(PORT, "promised")}

@@ -11,6 +11,8 @@ only takes a request as the answer to news, and only to news that came before it
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 SENSOR = "automation"
@@ -36,6 +38,15 @@ def on_schedule(cron: str | None, timezone: str = "UTC", *, on_change: bool = Tr
         return (_held(tick) & idle).with_label("on schedule") if tick is not None else None
     changed = dg.AutomationCondition.code_version_changed()
     return (_wish(changed if tick is None else changed | tick) & idle).with_label("on schedule, on change, or while missing")
+
+
+def with_its_asset() -> dg.AutomationCondition[Any]:
+    """A check runs in each run that makes its asset.
+
+    Without a condition it would be left out where a port is published in the same run: the port's checks are asked for by name, and
+    Dagster then takes no others along.
+    """
+    return dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested()).with_label("whenever its asset is made")
 
 
 def automation_sensor() -> dg.AutomationConditionSensorDefinition:

@@ -17,7 +17,7 @@ from dagster import AssetExecutionContext
 
 from platform_core.contracts import Mesh, naming
 from platform_core.orchestration.asset_names import asset_key, relation_asset
-from platform_core.orchestration.conditions import on_news
+from platform_core.orchestration.conditions import on_news, with_its_asset
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, Model, Test, read_manifest
 
@@ -83,7 +83,8 @@ def _spec(model: Model, key: dg.AssetKey, project: DbtProject, mesh: Mesh) -> dg
 
 
 def _check(test: Test, key: dg.AssetCheckKey) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(key.name, asset=key.asset_key, description=test.description or f"dbt test `{test.name}`")
+    description = test.description or f"dbt test `{test.name}`"
+    return dg.AssetCheckSpec(key.name, asset=key.asset_key, description=description, automation_condition=with_its_asset())
 
 
 def _selector(node: Model | Test) -> str:
