@@ -126,7 +126,7 @@ def test_status_versions_checks_and_rollback_of_a_port(mesh: Mesh, applied: Appl
     }  # fmt: skip
     listed = mesh("versions", PORT, "--json").json()["publications"]
     assert [(row["publication"], row["served"]) for row in listed] == [(second, True), (first, False)]
-    said = mesh("rollback", PORT, "--reason", "prices in euros", "--by", "ada").out
+    said = mesh("rollback", PORT, "--reason", "prices in euros", "--as", "ada").out
     assert said.startswith(f"inventory.items.items serves {first} instead of {second} (")
     assert "sales.orders" in said, "who has built from it is named"
     assert mesh("query", "--as", "sales", "select distinct list_price_usd::int from inventory_items.items", "--json").json()["rows"] == [
@@ -159,14 +159,16 @@ def test_a_pinned_publication_stays(mesh: Mesh, applied: Applied) -> None:
 
 
 def test_checks_says_which_rule_of_which_file_failed(mesh: Mesh, applied: Applied, files: Path) -> None:
-    applied.publish(1)
-    assert "every rule of inventory.items.items held" in mesh("checks", PORT).out
+    assert mesh("checks", PORT).out == "inventory.items.items was not audited yet: nothing of it was built\n"
+    assert mesh("versions", PORT).out.startswith("nothing of inventory.items.items was published yet")
+    first = applied.publish(1)
+    assert mesh("checks", PORT).out == f"every rule of inventory.items.items held at its latest audit, of {first}\n"
     applied.publish(2, broken=True)
     said = mesh("checks", PORT)
     line = _line(files / ITEMS, "names carry no stray blanks")
     assert f"error {ITEMS}:{line}: " in said.out
     assert "3 of 3 rows" in said.out
-    assert "SELECT 1 AS sample" in said.out
+    assert "  ./mesh query 'SELECT 1 AS sample" in said.out
     (failed,) = mesh("checks", PORT, "--json").json()["failed"]
     assert failed["location"].endswith(f"{ITEMS}:{line}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from platform_core.cli.port_names import complete_port
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts.access_request import STATES, end_of
 from platform_core.errors import MeshError
@@ -27,14 +28,7 @@ def complete_state(incomplete: str) -> list[str]:
     return [state for state in STATES if state.startswith(incomplete)]
 
 
-def complete_any_port(incomplete: str) -> list[str]:
-    """Ports, for the shell."""
-    from platform_core.cli.access_requests import complete_port
-
-    return complete_port(incomplete)
-
-
-Port = Annotated[str | None, typer.Option(help="Only this port.", autocompletion=complete_any_port)]
+Port = Annotated[str | None, typer.Option(help="Only this port.", autocompletion=complete_port)]
 Principal = Annotated[str | None, typer.Option("--for", help="Only this principal: domain:..., role:...")]
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from platform_core.cli import access_audit
-from platform_core.cli.acting import acting
+from platform_core.cli.acting import As, acting
+from platform_core.cli.port_names import Port
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts import Contract, ContractError, Mesh, did_you_mean, load_mesh, naming
 from platform_core.errors import MeshError
@@ -23,6 +24,7 @@ access = typer.Typer(
     name="access",
     help="Who may read which port: ask, decide, take back, look up. What is decided stands in files under domains/<domain>/access/.",
     no_args_is_help=True,
+    suggest_commands=False,
 )
 
 
@@ -31,14 +33,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(access, rich_help_panel="Ports")
     access.command("list")(access_audit.list_requests)
     access.command("audit")(access_audit.audit)
-
-
-def complete_port(incomplete: str) -> list[str]:
-    """Ports, for the shell."""
-    try:
-        return [name for name in load_mesh(Settings.load().repo).contracts if name.startswith(incomplete)]
-    except MeshError:
-        return []  # a shell that completes must not print errors
 
 
 def complete_principal(context: typer.Context, incomplete: str) -> list[str]:
@@ -52,9 +46,6 @@ def complete_principal(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in known if name.startswith(incomplete)]
 
 
-Port = Annotated[
-    str, typer.Argument(help="A port: domain.product.port, or domain.product when it has one port.", autocompletion=complete_port)
-]
 For = Annotated[
     str,
     typer.Option(
@@ -63,7 +54,6 @@ For = Annotated[
         autocompletion=complete_principal,
     ),
 ]
-As = Annotated[str | None, typer.Option("--as", help="Who you are, as teams list you. Default: MESH_USER, else git's user.email.")]
 
 
 @access.command()

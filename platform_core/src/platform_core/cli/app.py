@@ -36,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    suggest_commands=False,  # click says it, since 8.2
 )
 for module in (
     lifecycle,

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from platform_core.ingestion import StoredConnector
 
 connectors = typer.Typer(
-    no_args_is_help=True, help="Connectors' environments and remembered answers: what is there, and removing what nobody needs."
+    help="Connectors' environments and remembered answers: what is there, and removing what nobody needs.",
+    no_args_is_help=True,
+    suggest_commands=False,
 )
 
 

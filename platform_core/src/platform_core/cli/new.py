@@ -18,7 +18,7 @@ from platform_core.errors import MeshError
 if TYPE_CHECKING:
     from platform_core.cli.new_source import SourceDraft
 
-new = typer.Typer(no_args_is_help=True, help="Write new files that lint and load as they are.")
+new = typer.Typer(no_args_is_help=True, suggest_commands=False, help="Write new files that lint and load as they are.")
 
 
 def register(app: typer.Typer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +35,7 @@ def plan(
     """Show what `apply` would change in the warehouse and the catalog; nothing is touched.
 
     + is new, ~ is declared otherwise now, - is declared no more, ! was changed by hand. With MESH_AIRBYTE_URL set, also what it would
-    change on that Airbyte server. Clauses that nothing enforces are named too; --json says where they stand.
+    change on that Airbyte server. How many clauses nothing enforces is said too; --json names them, with their places.
 
     Examples:
 
@@ -54,17 +53,13 @@ def plan(
         made = governance.plan(session.warehouse, session.mesh, session.settings.repo)
     if to is not None:
         governance.write_plan(made, to)
-    documented = [
-        (contract.id, clause, relative(session, at))
-        for contract in session.mesh.contracts.values()
-        for clause, at in contract.documented_only
-    ]
+    documented = [(owner, clause, relative(session, at)) for owner, clause, at in session.mesh.documented_only]
     server = server_plan(session)
     if as_json:
         print_json(
             {
                 **made.document(),
-                "documented_only": [{"contract": contract, "clause": clause, "at": at} for contract, clause, at in documented],
+                "documented_only": [{"contract": owner, "clause": clause, "at": at} for owner, clause, at in documented],
                 **as_document(server),
             }
         )
@@ -72,7 +67,8 @@ def plan(
         _show(made)
         if to is not None:
             out.print(f"written to {to}; do exactly this with ./mesh apply {to}", markup=False, soft_wrap=True)
-        _show_documented(documented)
+        if documented:
+            out.print(f"{len(documented)} clauses are documented only (./mesh lint --documented lists them)", style="dim", soft_wrap=True)
         show(server, applied=False)
     if exit_code and (made.steps or (server is not None and server.steps)):
         sys.exit(CHANGES)
@@ -144,15 +140,6 @@ def _show(made: Plan) -> None:
     findings = sum(not step.doable for step in made.steps)
     if findings:
         out.print(f"{findings} of them need a person")
-
-
-def _show_documented(documented: Sequence[tuple[str, str, str]]) -> None:
-    """One line a contract: which clauses people read, and nothing enforces."""
-    for contract in dict.fromkeys(contract for contract, _, _ in documented):
-        kinds = Counter(clause.partition(" of ")[0] for of, clause, _ in documented if of == contract)
-        named = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in kinds.items())
-        out.print("[dim]documented only:[/] ", end="")
-        out.print(f"{contract}: {named}", markup=False, soft_wrap=True)
 
 
 def _line(step: Change) -> str:

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-import platform
+import shlex
 from typing import Annotated, Any
 
 import typer
 
+from platform_core.cli.acting import As, acting_here
+from platform_core.cli.port_names import Port, complete_publication
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 
-
-def complete_port(incomplete: str) -> list[str]:
-    """Ports that begin with what was typed."""
-    return [contract_id for contract_id in Session.open().mesh.contracts if contract_id.startswith(incomplete)]
-
-
-def complete_publication(context: typer.Context, incomplete: str) -> list[str]:
-    """Publications of the port that was typed before, newest first."""
-    from platform_core.publishing import publications
-
-    session = Session.open()
-    with session.warehouse.connect_platform(autocommit=True) as connection:
-        rows = publications(connection, session.contract(str(context.params["port"])).id)
-    return [row.publication for row in rows if row.kept and row.publication.startswith(incomplete)]
-
-
-Port = Annotated[
-    str, typer.Argument(help="A port: domain.product.port, or domain.product when it has one port.", autocompletion=complete_port)
-]
 Reason = Annotated[str | None, typer.Option(help="Why, for the record.")]
 
 
@@ -49,6 +31,7 @@ def versions(
         str | None, typer.Option(help="Leave this publication to retention again.", autocompletion=complete_publication)
     ] = None,
     reason: Reason = None,
+    as_: As = None,
     as_json: AsJson = False,
 ) -> None:
     """List the publications of a port, newest first, and every change of what it serves.
@@ -68,7 +51,7 @@ def versions(
     if pin or unpin:
         with session.warehouse.connect_domain(contract.domain) as connection:
             if pin:
-                publishing.pin(connection, contract, pin, actor=actor(), reason=reason)
+                publishing.pin(connection, contract, pin, actor=acting_here(as_, session.settings.repo), reason=reason)
             if unpin:
                 publishing.unpin(connection, contract, unpin)
     with session.warehouse.connect_platform(autocommit=True) as connection:
@@ -76,6 +59,9 @@ def versions(
         changes = publishing.switches(connection, contract.id)
     if as_json:
         print_json({"publications": [row.__dict__ for row in rows], "switches": [change.__dict__ for change in changes]})
+        return
+    if not rows:
+        out.print(f"nothing of {contract.id} was published yet; ./mesh status shows every port", soft_wrap=True)
         return
     from rich.table import Table
 
@@ -101,7 +87,8 @@ def rollback(
         typer.Option(help="The publication to serve; the one before by default.", autocompletion=complete_publication),
     ] = None,
     reason: Reason = None,
-    by: Annotated[str | None, typer.Option(help="Who asks, for the record; by default the user of this machine.")] = None,
+    as_: As = None,
+    by: Annotated[str | None, typer.Option(hidden=True, help="The former name of --as.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a former publication again, at once, without a rebuild.
@@ -121,7 +108,7 @@ def rollback(
 
     session = Session.open()
     contract = session.contract(port)
-    who = by or actor()
+    who = acting_here(as_ or by, session.settings.repo)
     done = publishing.rollback(
         session.warehouse,
         contract,
@@ -152,11 +139,6 @@ def rollback(
             err.print(str(delivery.failure), markup=False, soft_wrap=True)
 
 
-def actor() -> str:
-    """Who sits at this machine, for the record."""
-    return f"{getpass.getuser()}@{platform.node()}"
-
-
 def _told(change: Any) -> str:
     when = f"{change.happened_at:%Y-%m-%d %H:%M}"
     why = f": {change.reason}" if change.reason else ""
@@ -172,20 +154,28 @@ def checks(port: Port, as_json: AsJson = False) -> None:
 
       ./mesh checks sales.orders
     """
-    from platform_core.publishing import failed_checks
+    from platform_core.publishing import audited, failed_checks
 
     session = Session.open()
     contract = session.contract(port)
     with session.warehouse.connect_platform(autocommit=True) as connection:
-        failed = failed_checks(connection, contract.id)
+        audit, failed = audited(connection, contract.id), failed_checks(connection, contract.id)
     if as_json:
-        print_json({"contract": contract.id, "failed": [{**row.__dict__, "location": relative(session, row.location)} for row in failed]})
+        print_json(
+            {
+                "contract": contract.id,
+                "audited": audit,
+                "failed": [{**row.__dict__, "location": relative(session, row.location)} for row in failed],
+            }
+        )
         return
     for row in failed:
         colour = "red" if row.severity == "error" else "yellow"
         out.print(f"[{colour}]{row.severity}[/] ", end="")
         out.print(f"{relative(session, row.location)}: {row.rule}: {row.observed}", markup=False, soft_wrap=True)
         if row.sample_query:
-            out.print(f"  {row.sample_query}", markup=False, soft_wrap=True)
-    if not failed:
-        out.print(f"every rule of {contract.id} held at its latest audit")
+            out.print(f"  ./mesh query {shlex.quote(row.sample_query)}", markup=False, soft_wrap=True)
+    if audit is None:
+        out.print(f"{contract.id} was not audited yet: nothing of it was built", soft_wrap=True)
+    elif not failed:
+        out.print(f"every rule of {contract.id} held at its latest audit, of {audit}", soft_wrap=True)

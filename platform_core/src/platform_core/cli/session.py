@@ -17,9 +17,11 @@ from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
-# Piped output is not cut to a terminal's width that nobody has.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
+_UNBOUND = 100_000
+"""Columns of piped output: nothing is cut or wrapped to the width of a terminal that nobody has."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _UNBOUND)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _UNBOUND)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,13 @@ def left(connection: Connection, contract_id: str) -> frozenset[str]:
     return frozenset(str(row[0]) for row in rows)
 
 
+def audited(connection: Connection, contract_id: str) -> str | None:
+    """The publication that was audited last, whatever came of it; None before the first audit."""
+    row = connection.execute("SELECT max(publication) FROM mesh.publications WHERE contract_id = %s AND state <> 'sealed'", (contract_id,))
+    found = row.fetchone()
+    return found[0] if found else None
+
+
 def failed_checks(connection: Connection, contract_id: str) -> list[FailedCheck]:
     """The rules that failed at the port's latest audit, blocking ones first."""
     with connection.cursor(row_factory=class_row(FailedCheck)) as cursor:
