@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
 USERS = 400
+PATIENCE_SECONDS = 120.0  # for what takes seconds on a machine with nothing else to do
 _COPIED = ("domains", "dbt_projects", "airbyte", "platform_core", "workspace.yaml", "pyproject.toml", "uv.lock", "mesh")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "tests", ".pytest_cache", "target", "logs")
 
@@ -61,7 +63,7 @@ class Platform:
         """The command line of a mesh command."""
         return [sys.executable, "-m", "platform_core.cli", *arguments]
 
-    def run(self, *arguments: str, timeout: float = 240, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 280, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a mesh command to its end."""
         result = subprocess.run(
             self.command(*arguments), env=self.environment, cwd=self.repo, capture_output=True, text=True, timeout=timeout
@@ -122,7 +124,16 @@ class Platform:
         """Presses Ctrl-C and waits; the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
+
+    def left_running(self) -> list[str]:
+        """Its processes that are still there after a patient look: whatever was ended may take a moment to go."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            left = [process for process in psutil.process_iter() if self.owns(process)]
+            if not left or time.monotonic() > deadline:
+                return [str(process) for process in left]
+            time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +160,7 @@ def published_platform(repository_copy: Platform) -> Iterator[Platform]:
     """The platform after its first `mesh up --no-ui`, which was killed once on its way; nothing runs but Postgres, on demand."""
     platform = repository_copy
     _kill_halfway(platform)
-    result = platform.run("up", "--no-ui", "--json", "--timeout", "300", timeout=330)
+    result = platform.run("up", "--no-ui", "--json", "--timeout", "450", timeout=500)
     platform.first_up = json.loads(result.stdout)
     platform.run("status")  # starts Postgres again, which `up --no-ui` stopped with everything else
     yield platform
@@ -178,12 +189,11 @@ def _active(platform: Platform) -> list[Any]:
     return platform.graphql(query)["runsOrError"]["results"]
 
 
-def wait_for(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(what: str, look: Callable[[], Any], seconds: float = 240) -> Any:
     """Looks until something is there."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = look()
-        if found:
+        if found := look():
             return found
         time.sleep(0.2)
     pytest.fail(f"{what}: not within {seconds:.0f} s")
@@ -202,9 +212,11 @@ def _kill_halfway(platform: Platform) -> None:
     assert process.poll() is None, f"mesh up ended before it could be killed: {process.returncode}\n{platform.log()}"
     process.kill()
     process.wait()
-    for candidate in psutil.process_iter():
-        if platform.owns(candidate):
-            candidate.kill()
+    while owned := [candidate for candidate in psutil.process_iter() if platform.owns(candidate)]:  # some are just being born
+        for candidate in owned:
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended by itself, as others of it were killed
+                candidate.kill()
+        psutil.wait_procs(owned, timeout=3)
 
 
 def _something_loaded(platform: Platform) -> bool:

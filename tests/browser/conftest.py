@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect, sync_playwright
 
+from tests.browser.patience import PATIENCE_SECONDS
+
 _VIEWPORT = ViewportSize(width=1600, height=900)
 _ARGUMENTS = [
     "--no-sandbox",  # the sandbox refuses root
@@ -22,7 +24,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_PATIENCE_MS = 30_000.0
+_PATIENCE_MS = PATIENCE_SECONDS * 1000
 
 
 @dataclass

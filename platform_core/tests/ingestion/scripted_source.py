@@ -107,8 +107,8 @@ class Source:
 
 
 def gone(pid_file: Path) -> bool:
-    """Whether the process that wrote its number into a file ends within ten seconds."""
-    pid, deadline = int(pid_file.read_text()), time.monotonic() + 10
+    """Whether the process that wrote its number into a file ends within a minute."""
+    pid, deadline = int(pid_file.read_text()), time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":

@@ -28,7 +28,8 @@ def test_a_connector_over_its_limit_is_ended(make_source, bytes_, processes, hel
     began = time.monotonic()
     with pytest.raises(ConnectorError, match=rf"needed more memory than its limit of 150 MB{held} in read and was ended") as caught:
         source.sync()
-    assert time.monotonic() - began < 8 and "raise memory_limit:" in str(caught.value)
+    assert time.monotonic() - began < 120, "it was not ended: it holds the memory for ten minutes"
+    assert "raise memory_limit:" in str(caught.value)
     assert source.query("SELECT status FROM mesh.syncs") == [("failed",)]
     assert source.query("SELECT to_regclass('sales_raw.orders')") == [(None,)]
 

@@ -21,8 +21,6 @@ from platform_core.contracts import naming
 from platform_core.settings import Settings
 from platform_core.warehouse import EmbeddedPostgres, Warehouse, WarehouseError
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
@@ -39,7 +37,7 @@ def server(own: EmbeddedPostgres) -> EmbeddedPostgres:
 
 
 def _connect(server: EmbeddedPostgres, **changed: str) -> psycopg.Connection:
-    parameters = {**server.conninfo(), "user": naming.PLATFORM_ROLE, "dbname": "postgres", "connect_timeout": "5", **changed}
+    parameters = {**server.conninfo(), "user": naming.PLATFORM_ROLE, "dbname": "postgres", "connect_timeout": "60", **changed}
     return psycopg.connect(**parameters)  # type: ignore[arg-type]
 
 
@@ -102,8 +100,14 @@ def test_secrets_are_for_their_owner_only(server: EmbeddedPostgres) -> None:
     assert stat.S_IMODE(server.passfile.stat().st_mode) == 0o600
     secrets = _secrets(server)
     assert len(secrets) >= 2
-    others = [path for path in server.folder.rglob("*") if path.is_file() and path != server.passfile]
-    assert [path for path in others if any(secret.encode() in path.read_bytes() for secret in secrets)] == []
+    looked_at = 0
+    for folder, _, names in os.walk(server.folder):
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):  # a running server makes and removes files
+                content = path.read_bytes()
+                assert path == server.passfile or not any(secret.encode() in content for secret in secrets), path
+                looked_at += 1
+    assert looked_at > 100
 
 
 def test_a_password_is_remembered_and_not_made_twice(server: EmbeddedPostgres) -> None:
@@ -304,7 +308,6 @@ def test_a_server_that_cannot_start_says_why(server: EmbeddedPostgres, monkeypat
 
     server.stop()
     monkeypatch.setitem(embedded._SETTINGS, "shared_buffers", "nonsense")
-    monkeypatch.setattr(embedded, "_START_SECONDS", 0.5)
     monkeypatch.setattr(embedded, "_RETRY_SECONDS", 0.5)
     with pytest.raises(WarehouseError) as caught:
         server.start()
@@ -340,7 +343,7 @@ def test_the_server_outlives_the_command_that_started_it_and_its_terminal(tmp_pa
     code = "import sys; from pathlib import Path; from platform_core.warehouse import EmbeddedPostgres; EmbeddedPostgres(Path(sys.argv[1])).start()"
     server = EmbeddedPostgres(tmp_path / "postgres")
     try:
-        subprocess.run([sys.executable, "-c", code, str(server.folder)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code, str(server.folder)], check=True, timeout=240)
         assert server.running()
         postmaster = _postmaster(server)
         assert os.getsid(postmaster.pid) == postmaster.pid, "Ctrl-C at the terminal would stop it in the middle of its work"

@@ -137,7 +137,7 @@ def _watch(
 
     with dg.DagsterInstance.from_config(stack.environment()["DAGSTER_HOME"]) as instance:
         if address:
-            wait_for_ui(address, process, stack)
+            wait_for_ui(address, process, stack, timeout)
             err.print(f"Dagster UI: {address}")
         watch = Watch(session.mesh, session.warehouse, instance)
         state = watch.look()

@@ -37,12 +37,11 @@ def main(arguments: list[str]) -> int:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, _noticed)
+    if limit:  # on the guard itself, which holds next to nothing: the program is born with it
+        fuse = 2 * limit + _FUSE_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (fuse, fuse))
     # close_fds=False: the configuration's descriptors pass through. A group of its own: it can be ended as a whole.
     child = subprocess.Popen(command, close_fds=False, process_group=0)
-    if limit and hasattr(resource, "prlimit"):
-        fuse = 2 * limit + _FUSE_BYTES
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(child.pid, resource.RLIMIT_DATA, (fuse, fuse))
     memory = Memory(child.pid)
     # The guard must not hold the connector's output open after the connector is gone.
     null = os.open(os.devnull, os.O_RDWR)

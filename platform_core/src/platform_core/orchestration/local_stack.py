@@ -25,6 +25,7 @@ from platform_core.warehouse import Warehouse
 MARK = "MESH_STACK"
 """Environment variable that every process of a stack carries, with the home as its value."""
 _STOP_SECONDS = 3.0  # a daemon sleeps through a polite request for up to five; like everything here, it may be killed
+_KILL_SECONDS = 60.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -122,15 +123,22 @@ class LocalStack:
 
         Returns:
             How many processes were ended.
+
+        Raises:
+            StackError: One of them cannot be killed.
         """
         processes = self.processes()
         for process in processes:
             kind = signal.SIGKILL if _is_worker(process) else signal.SIGTERM
             _send(process, kind)
-        _, left = psutil.wait_procs(processes, timeout=_STOP_SECONDS)
-        for process in {*left, *self.processes()}:  # a child born meanwhile
-            _send(process, signal.SIGKILL)
-        psutil.wait_procs(list(left), timeout=_STOP_SECONDS)
+        psutil.wait_procs(processes, timeout=_STOP_SECONDS)
+        deadline = time.monotonic() + _KILL_SECONDS
+        while left := self.processes():  # a child born meanwhile, too
+            if time.monotonic() > deadline:
+                raise StackError(f"{len(left)} processes of Dagster do not end", where=str(left[0]), remedy="./mesh down again")
+            for process in left:
+                _send(process, signal.SIGKILL)
+            psutil.wait_procs(left, timeout=_STOP_SECONDS)
         self._record.unlink(missing_ok=True)
         return len(processes)
 
