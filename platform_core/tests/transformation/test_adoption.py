@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from platform_core.transformation.adoption.inferred_types import infer_types
 from platform_core.transformation.adoption.products import plan_products
 from platform_core.transformation.adoption.project_edits import edit_project
 from platform_core.transformation.adoption.promises import read_promises
+from platform_core.transformation.adoption.seed_types import seed_types
 from platform_core.transformation.adoption.tables import propose_table
+from platform_core.warehouse import Warehouse
 
 EMPTY = Mesh((), {}, {}, ())
 
@@ -119,9 +122,68 @@ def test_types_that_the_sql_says_are_handed_on_and_others_stay_unknown(known: di
         "id": "bigint", "cents": "bigint", "small": "integer", "name": "character varying(20)", "amount": "numeric(12,2)", "at": "timestamptz",
     }  # fmt: skip
     assert found["balance"] == {
-        "id": "bigint", "c": "numeric", "s": "bigint", "m": "text", "n": "bigint", "a": "numeric", "t": "numeric", "at": "timestamptz",
+        "id": "bigint", "c": "numeric", "s": "bigint", "m": "text", "n": "bigint", "a": "numeric", "t": "numeric", "twice": "numeric",
+        "z": "numeric", "at": "timestamptz",
     }  # fmt: skip
     assert found["both"] == {"id": "bigint"} and found["wrong"] == {}
+
+
+EXPRESSIONS = """
+i + 1|i * b|b / 2|n + b|f * n|i % 2|-n|abs(i)|1.5|9999999999|d - d|d + 1|d + interval '1 day'|ts - ts|tz - interval '1 hour'|tz - tz
+case when i > 0 then i else 0 end|case when o then v else 'none' end|case when o then 'a' else 'b' end|case when o then n end
+case when o then i else b end|case when o then n else 0 end|coalesce(n, 0)|coalesce(n, n)|coalesce(v, 'x')|coalesce(i, 0.0)|greatest(d, d)|least(b, i)
+sum(i) over ()|sum(b) over ()|sum(case when o then n else 0 end) over ()|avg(i) over ()|avg(f) over ()|count(*) over ()|max(v) over ()|min(ts) over ()
+count(*) filter (where o) over ()|row_number() over ()|rank() over (order by i)|lag(n) over (order by i)|first_value(v) over (order by i)
+date_trunc('month', d)|date_trunc('day', ts)|date_trunc('day', tz)|extract(year from d)|date_part('year', d)|current_date|current_timestamp|now()|round(n, 1)|round(i, 1)
+lower(v)|upper(t)|trim(t)|concat(t, v)|concat(t, i)|concat_ws('-', t, v)|substring(t from 1 for 2)|md5(t)|string_agg(t, ',') over ()|initcap(t)
+split_part(t, '-', 1)|replace(t, 'a', 'b')|left(t, 2)|right(t, 2)|length(t)|char_length(t)|j ->> 'a'|to_char(d, 'Day')|to_date(t, 'YYYY')
+date(ts)|to_timestamp(t, 'YYYY')|dense_rank() over (order by i)
+i > 1|o and not o|i is null|t like 'a%'|i in (1, 2)|'literal'|d = d|(d)::timestamp|t::varchar(12)|n::int|gen_random_uuid()|n|v|now() - tz
+"""
+
+
+def test_the_type_of_an_expression_is_the_one_that_postgres_gives_it(empty_database: Warehouse) -> None:
+    expressions = [expression for line in EXPRESSIONS.strip().splitlines() for expression in line.split("|") if expression.strip()]
+    types = {
+        "i": "integer",
+        "b": "bigint",
+        "n": "numeric(12,2)",
+        "f": "double precision",
+        "v": "character varying(20)",
+        "t": "text",
+        "d": "date",
+    }
+    types |= {"ts": "timestamp without time zone", "tz": "timestamp with time zone", "o": "boolean", "j": "jsonb"}
+    listed = ", ".join(f"({expression}) AS c{number}" for number, expression in enumerate(expressions))
+    query = f"SELECT {listed} FROM d_raw.x"
+    with empty_database.connect_platform() as connection:
+        connection.execute("CREATE SCHEMA d_raw")
+        connection.execute(f"CREATE TABLE d_raw.x ({', '.join(f'{name} {kind}' for name, kind in types.items())})".encode())
+        connection.execute(f"CREATE TABLE d_raw.made AS {query}".encode())
+        rows = connection.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'd_raw.made'::regclass AND attnum > 0"
+        ).fetchall()
+    real = {name: kind.replace(" without time zone", "").replace("timestamp with time zone", "timestamptz") for name, kind in rows}
+    found = infer_types(
+        [{"id": "m", "schema": "d_build", "alias": "m", "failed": None, "parents": [], "sql": [query]}], {"d_raw.x": types}
+    )["m"]
+    plain = {
+        name: kind.replace(" without time zone", "").replace("timestamp with time zone", "timestamptz") for name, kind in found.items()
+    }
+    wrong = {expressions[int(name[1:])]: (plain.get(name), kind) for name, kind in real.items() if plain.get(name) != kind}
+    assert wrong == {}
+
+
+def test_a_seed_has_the_types_that_dbt_finds_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("ID,price,at,day,name,flag,empty,code\n1,1.5,2026-01-31 10:00:00,2026-01-31,x,true,,007\n2,,,,,,,8\n")
+    assert seed_types(path, {"column_types": {"code": "varchar(3)"}}) == {
+        "id": "integer", "price": "double precision", "at": "timestamp without time zone", "day": "date", "name": "text", "flag": "boolean",
+        "empty": "integer", "code": "varchar(3)",
+    }  # fmt: skip
+    path.write_text("Key;n\na;1\n")
+    assert seed_types(path, {"delimiter": ";", "quote_columns": True}) == {"Key": "text", "n": "integer"}
+    assert seed_types(tmp_path / "gone.csv", {}) == {}
 
 
 def test_a_table_takes_what_is_known_of_its_columns() -> None:

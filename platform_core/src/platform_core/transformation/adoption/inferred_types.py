@@ -1,8 +1,6 @@
 """Types of a model's columns as its SQL says them: casts, and what Postgres makes of columns whose type is known.
 
 Only what is certain is inferred; everything else stays unknown, and is asked of a person or read from the built relation.
-Rules of Postgres: a table made by a query keeps a column's type and modifier only where the column is handed on as it is;
-``sum`` of integers is ``bigint``, of ``bigint`` and ``numeric`` is ``numeric``; ``count`` and ``row_number`` are ``bigint``.
 """
 
 from __future__ import annotations
@@ -12,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import Any
 
-Types = Mapping[str, str]
+from platform_core.transformation.adoption.expression_types import DATE_PART, type_of
 
-_NAMES = {"decimal": "numeric", "int": "integer", "varchar": "character varying", "char": "character", "double": "double precision"}
-_SMALL = {"smallint", "integer"}
+Types = Mapping[str, str]
 
 
 def infer_types(models: Iterable[Mapping[str, Any]], known: Mapping[str, Types]) -> dict[str, dict[str, str]]:
@@ -44,7 +41,7 @@ def _of_query(sql: str, relations: Mapping[str, Types]) -> dict[str, str]:
     from sqlglot.optimizer.scope import build_scope
 
     try:
-        tree = parse_one(sql, dialect="postgres")
+        tree = parse_one(re.sub(r"\bdate_part\b(?=\s*\()", DATE_PART, sql, flags=re.IGNORECASE), dialect="postgres")
         schema: dict[str, dict[str, dict[str, str]]] = {}
         for name, types in relations.items():
             owner, _, relation = name.partition(".")
@@ -56,71 +53,34 @@ def _of_query(sql: str, relations: Mapping[str, Types]) -> dict[str, str]:
         scope = build_scope(tree)
     except (errors.SqlglotError, RecursionError, ValueError):
         return {}  # what is not understood is unknown; the report names the column
-    types = _of_scope(scope, relations) if scope is not None else {}
+    types = _of_scope(scope, relations, {}) if scope is not None else {}
     return {name: kind for name, kind in types.items() if kind and name not in ("", "*")}
 
 
-def _of_scope(scope: Any, relations: Mapping[str, Types]) -> dict[str, str | None]:
+def _of_scope(scope: Any, relations: Mapping[str, Types], seen: dict[int, dict[str, str | None]]) -> dict[str, str | None]:
     """The output columns of a query; of a union, those whose type every branch agrees on, modifier included."""
+    if id(scope) in seen:
+        return seen[id(scope)]
+    found: dict[str, str | None] = {}
     if scope.set_operation_scopes:
-        branches = [list(_of_scope(branch, relations).items()) for branch in scope.set_operation_scopes]
+        branches = [list(_of_scope(branch, relations, seen).items()) for branch in scope.set_operation_scopes]
         first = branches[0]
-        if any(len(branch) != len(first) for branch in branches):
-            return {}
-        return {name: kind if all(branch[at][1] == kind for branch in branches) else None for at, (name, kind) in enumerate(first)}
-    if not hasattr(scope.expression, "selects"):
-        return {}
-    return {item.alias_or_name: _of_expression(item.unalias(), scope, relations) for item in scope.expression.selects}
+        if all(len(branch) == len(first) for branch in branches):
+            found = {name: kind if all(branch[at][1] == kind for branch in branches) else None for at, (name, kind) in enumerate(first)}
+    elif hasattr(scope.expression, "selects"):
+
+        def column(node: Any) -> str | None:
+            return _of_column(node, scope, relations, seen)
+
+        found = {item.alias_or_name: type_of(item.unalias(), column) for item in scope.expression.selects}
+    seen[id(scope)] = found
+    return found
 
 
-def _of_expression(node: Any, scope: Any, relations: Mapping[str, Types]) -> str | None:
-    from sqlglot import exp
-
-    if isinstance(node, exp.Paren):
-        return _of_expression(node.this, scope, relations)
-    if isinstance(node, exp.Cast):
-        return _printed(node.to.sql("postgres"))
-    if isinstance(node, exp.Column):
-        return _of_column(node, scope, relations)
-    if isinstance(node, exp.Window):
-        return _of_expression(node.this, scope, relations)
-    if isinstance(node, exp.Count | exp.RowNumber):
-        return "bigint"
-    if isinstance(node, exp.CurrentDate):
-        return "date"
-    if isinstance(node, exp.Boolean | exp.Predicate | exp.Connector | exp.Not):
-        return "boolean"
-    if isinstance(node, exp.Literal) and node.is_string:
-        return "text"
-    if isinstance(node, exp.Literal):
-        return "integer" if node.is_int and abs(int(node.this)) < 2**31 else None
-    if isinstance(node, exp.Lower | exp.Upper | exp.Trim | exp.Concat | exp.DPipe):
-        return "text"
-    if isinstance(node, exp.Max | exp.Min):
-        kind = _bare(_of_expression(node.this, scope, relations))
-        return "text" if kind == "character varying" else kind
-    if isinstance(node, exp.Sum):
-        kind = _bare(_of_expression(node.this, scope, relations))
-        return {**dict.fromkeys(_SMALL, "bigint"), "bigint": "numeric", "numeric": "numeric", "double precision": kind}.get(kind or "")
-    return None
-
-
-def _of_column(node: Any, scope: Any, relations: Mapping[str, Types]) -> str | None:
+def _of_column(node: Any, scope: Any, relations: Mapping[str, Types], seen: dict[int, dict[str, str | None]]) -> str | None:
     from sqlglot import exp
 
     source = scope.sources.get(node.table)
     if isinstance(source, exp.Table):
         return relations.get(f"{source.db}.{source.name}", {}).get(node.name)
-    return _of_scope(source, relations).get(node.name) if source is not None else None
-
-
-def _printed(text: str) -> str:
-    """A type as Postgres prints it, as far as the names of sqlglot differ."""
-    plain = re.sub(r",\s+", ",", text.lower())
-    word = re.match(r"[a-z ]+", plain)
-    name = word[0].strip() if word else plain
-    return plain.replace(name, _NAMES.get(name, name), 1)
-
-
-def _bare(kind: str | None) -> str | None:
-    return re.sub(r"\s*\([^)]*\)", "", kind) if kind else None
+    return _of_scope(source, relations, seen).get(node.name) if source is not None else None

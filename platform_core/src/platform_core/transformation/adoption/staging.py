@@ -13,9 +13,10 @@ from platform_core.contracts import naming
 from platform_core.settings import Settings
 from platform_core.transformation.adoption.decision import Decision
 from platform_core.transformation.adoption.inferred_types import infer_types
-from platform_core.transformation.adoption.project_edits import EditedProject, edit_project
+from platform_core.transformation.adoption.project_edits import PACKAGES, EditedProject, edit_project
 from platform_core.transformation.adoption.proposal import Known
 from platform_core.transformation.adoption.read_project import DbtFolder
+from platform_core.transformation.adoption.seed_types import seed_types
 from platform_core.transformation.lineage.compiled import Compiled, compiled
 from platform_core.transformation.lineage.model_lineage import ModelLineage
 from platform_core.transformation.project import TransformationError
@@ -70,7 +71,8 @@ def stage(domain: str, read: DbtFolder, settings: Settings, built: Mapping[str, 
             (project,) = compiled([domain], staged, {})
             if project.error is None:
                 manifest = _manifest(staged, domain)
-                known = _known(project, manifest, staged, read, built)
+                seeds = _seeds(manifest, Path(folder, "dbt_projects", project_name(domain)))
+                known = _known(project, manifest, staged, read, built, seeds)
                 return Staged(edited, manifest, known, tuple(decisions))
         two = _TWO.search(project.error)
         if two is None:
@@ -105,15 +107,39 @@ def _renamed(two: re.Match[str]) -> tuple[str, str, Decision]:
     return unique, alias, Decision("schema", unique, message, "nothing: ref() finds it", path)
 
 
+def _seeds(manifest: Mapping[str, Any], folder: Path) -> dict[str, dict[str, str]]:
+    """Columns of each seed with the types that dbt will give them."""
+    paths = {
+        key: folder / (f"{PACKAGES}/{node['package_name']}" if node["package_name"] != manifest["metadata"]["project_name"] else "")
+        for key, node in manifest["nodes"].items()
+        if node["resource_type"] == "seed"
+    }
+    return {
+        key: seed_types(path / manifest["nodes"][key]["original_file_path"], manifest["nodes"][key]["config"])
+        for key, path in paths.items()
+    }
+
+
 def _known(
-    project: Compiled, manifest: Mapping[str, Any], staged: Settings, read: DbtFolder, built: Mapping[str, Mapping[str, str]]
+    project: Compiled,
+    manifest: Mapping[str, Any],
+    staged: Settings,
+    read: DbtFolder,
+    built: Mapping[str, Mapping[str, str]],
+    seeds: Mapping[str, Mapping[str, str]],
 ) -> Known:
     lineage = ModelLineage(project, staged)
     relations = {relation.id: relation for relation in lineage.relations({})}
     columns: dict[str, Mapping[str, str]] = {}
     whole: set[str] = set()
     before = {
-        f"{model['schema']}.{model['alias']}": {**_declared(model, manifest), **_of_catalog(read, model["id"])} for model in project.models
+        f"{model['schema']}.{model['alias']}": {
+            **seeds.get(model["id"], {}),
+            **_declared(model, manifest),
+            **_of_snapshot(model, manifest),
+            **_of_catalog(read, model["id"]),
+        }
+        for model in project.models
     }
     before |= {f"{source['schema']}.{source['alias']}": _of_catalog(read, source["id"]) for source in project.sources}
     inferred = infer_types(project.models, {name: types for name, types in before.items() if types})
@@ -121,10 +147,12 @@ def _known(
         key, relation = model["id"], relations.get(f"{model['schema']}.{model['alias']}")
         catalog = _of_catalog(read, key)
         traced = list(relation.columns) if relation is not None and relation.closed else []
-        names = list(built.get(model["alias"], ())) or traced or list(catalog)
+        seed = seeds.get(key, {})
+        names = list(built.get(model["alias"], ())) or traced or list(catalog) or list(seed)
         if names:
             whole.add(key)
-        types = {**inferred.get(key, {}), **_declared(model, manifest), **catalog, **built.get(model["alias"], {})}
+        own = {**seed, **inferred.get(key, {}), **_declared(model, manifest), **_of_snapshot(model, manifest)}
+        types = {**own, **catalog, **built.get(model["alias"], {})}
         columns[key] = {name: types.get(name, "") for name in names} if names else types
     failed = {model["id"]: f"dbt cannot compile it here: {model['failed']}" for model in project.models if model["failed"]}
     for problem in lineage.problems:
@@ -149,6 +177,16 @@ def _declared(model: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str
     """Types that a seed is given by the project's configuration."""
     config = manifest["nodes"][model["id"]]["config"]
     return {str(name): str(kind) for name, kind in (config.get("column_types") or {}).items()}
+
+
+def _of_snapshot(model: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The columns that dbt adds to a snapshot which compares columns: it stamps them with its own time (dbt-postgres, ``snapshot_get_time``)."""
+    node = manifest["nodes"][model["id"]]
+    if node["resource_type"] != "snapshot" or node["config"].get("snapshot_meta_column_names"):
+        return {}
+    stamped = "timestamp without time zone" if node["config"].get("strategy") == "check" else None
+    times = dict.fromkeys(("dbt_updated_at", "dbt_valid_from", "dbt_valid_to"), stamped) if stamped else {}
+    return {"dbt_scd_id": "text", **times}
 
 
 def _of_catalog(read: DbtFolder, key: str) -> dict[str, str]:
