@@ -115,6 +115,22 @@ def test_status_names_a_rejected_candidate_and_what_is_served(mesh: Mesh, applie
     assert "rejected" not in mesh("status").all
 
 
+def test_alerts_are_listed_newest_first_and_status_counts_them(mesh: Mesh, applied: Applied) -> None:
+    assert mesh("alerts").out == "nothing was raised\n"
+    with applied.warehouse.connect_platform() as connection:
+        for domain, title in (("sales", "run of [a] failed"), ("inventory", "run of [b] failed")):
+            connection.execute(
+                "INSERT INTO mesh.alerts (domain, title, detail, run_id, state) VALUES (%s, %s, %s, 'r1', 'stored')",
+                (domain, title, "x\ny"),
+            )
+    listed = mesh("alerts").out
+    assert listed.index("inventory run of [b] failed\n  x\n  y\n  run r1, stored\n") < listed.index("sales run of [a] failed")
+    assert [alert["title"] for alert in mesh("alerts", "--domain", "sales", "--json").json()["alerts"]] == ["run of [a] failed"]
+    assert "2 alerts in the last day, the latest" in mesh("status").err
+    assert mesh("status", "--json").json()["alerts_of_last_day"] == 2
+    assert "did you mean 'sales'" in mesh("alerts", "--domain", "sals").err
+
+
 def test_status_versions_checks_and_rollback_of_a_port(mesh: Mesh, applied: Applied) -> None:
     first, second = applied.publish(1), applied.publish(2)
     (items,) = [product for product in mesh("status", "--json").json()["products"] if product["id"] == PORT]

@@ -12,6 +12,7 @@ from platform_core import __version__
 from platform_core.cli import (
     access_requests,
     adopt,
+    alerts,
     clauses,
     connectors,
     data,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 for module in (
     lifecycle,
+    alerts,
     lint,
     clauses,
     plan,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from platform_core.cli import table
+from platform_core.cli.alerts import of_last_day
 from platform_core.cli.session import AsJson, Session, err, out, print_json
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
@@ -116,13 +117,21 @@ def status(as_json: AsJson = False) -> None:
       ./mesh status --json
     """
     session = Session.open()
-    listed = table.products(session)
+    listed, raised = table.products(session), of_last_day(session)
     if as_json:
-        print_json({"products": listed})
+        print_json({"products": listed, "alerts_of_last_day": len(raised)})
     else:
         out.print(table.render(listed))
         for warning in table.warnings(listed):
             err.print(f"[yellow]{warning}[/]", soft_wrap=True)
+        if raised:
+            count = f"{len(raised)} alert{'s' if len(raised) > 1 else ''} in the last day, the latest"
+            err.print(
+                f"{count} {raised[0].raised_at.astimezone():%H:%M}: {raised[0].title}; see ./mesh alerts",
+                style="yellow",
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def doctor(as_json: AsJson = False) -> None:

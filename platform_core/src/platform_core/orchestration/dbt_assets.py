@@ -112,6 +112,7 @@ def _invoke(project: DbtProject, arguments: list[str], context: AssetExecutionCo
         **libpq,
         **project.environment(target),
         "DBT_LOG_FORMAT": "json",
+        "DBT_USE_COLORS": "false",  # its words also go into alerts and files
         "DAGSTER_DBT_CLI": "true",
         "PYTHONUNBUFFERED": "1",
     }
