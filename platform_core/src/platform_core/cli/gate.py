@@ -132,13 +132,13 @@ def _traces(old: State | None = None) -> ColumnTraces:
 
 
 def _show(report: Report) -> None:
-    from platform_core.contracts.compatibility import column_use, hit_consumers, what
+    from platform_core.contracts.compatibility import column_use, hit_consumers, what, why
 
     for change in report.changes:
         out.print(f"[{_COLOURS[change.ruling.verdict]}]{change.ruling.verdict:>8}[/] ", end="")
         out.print(f"{change.subject}: {what(change)} \\[{change.ruling.kind}]".replace("\\[", "["), markup=False, soft_wrap=True)
         former = f" in {report.old}" if change.state == "old" else ""
-        out.print(f"         {change.file}:{change.line}{former}: {change.ruling.reason}", markup=False, soft_wrap=True, style="dim")
+        out.print(f"         {change.file}:{change.line}{former}: {why(change)}", markup=False, soft_wrap=True, style="dim")
     for check in report.versions:
         out.print("[green]  version[/] " if check.enough else "[red]  version[/] ", end="")
         out.print(f"{check.file}:{check.line}: {check.message}", markup=False, soft_wrap=True)
@@ -159,12 +159,12 @@ def _show(report: Report) -> None:
 
 
 def _annotate(report: Report, *, allow_breaking: bool) -> None:
-    from platform_core.contracts.compatibility import what
+    from platform_core.contracts.compatibility import what, why
 
     grades = {"breaking": "warning" if allow_breaking else "error", "additive": "notice", "cosmetic": "notice"}
     for change in report.changes:
         place = (change.file, change.line) if change.state == "new" else (None, None)
-        message = f"{change.subject}: {what(change)}. {change.ruling.reason}"
+        message = f"{change.subject}: {what(change)}. {why(change)}"
         title = f"{change.ruling.verdict}: {change.ruling.kind}"
         sys.stdout.write(annotation(grades[change.ruling.verdict], message, file=place[0], line=place[1], title=title))
     for check in report.missing_steps:

@@ -104,6 +104,16 @@ def read_access_document(document: Document, domain: str, ports: Ports) -> ReadA
     return ReadAccess(() if broken else tuple(requests), tuple(found))
 
 
+def read_history(document: Document) -> ReadAccess:
+    """The requests of an access file as it stands, whatever the mesh around it holds."""
+    try:
+        model = AccessModel.model_validate(document.data)
+    except ValidationError as error:
+        return ReadAccess((), tuple(_described(document, error)))
+    requests, wrong = _history(document, model)
+    return ReadAccess(() if wrong else tuple(requests), tuple(wrong))
+
+
 def principal_problem(principal: str, domain: str, ports: Ports) -> tuple[str, str] | None:
     """Why a principal cannot be given access to a port of ``domain``: message and remedy; None when it can."""
     kind, _, name = principal.partition(":")

@@ -42,6 +42,12 @@ def read_masking(repo: Path) -> tuple[Masking | None, tuple[Problem, ...]]:
         document = load_yaml(path)
     except SourceError as error:
         return Masking(path, None, {}), (source_problem(error, path, _RULE),)
+    return masking_of(document)
+
+
+def masking_of(document: Document) -> tuple[Masking, tuple[Problem, ...]]:
+    """The attribute policy that a document holds; as ``read_masking``."""
+    path = document.path
     try:
         model = MaskingModel.model_validate(document.data)
     except ValidationError as error:

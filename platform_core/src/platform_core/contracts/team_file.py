@@ -31,6 +31,11 @@ def read_teams(path: Path) -> tuple[Teams, list[Problem]]:
         document = load_yaml(path)
     except SourceError as error:
         return {}, [source_problem(error, path, "team-file")]
+    return teams_of(document)
+
+
+def teams_of(document: Document) -> tuple[Teams, list[Problem]]:
+    """The teams that a document holds; as ``read_teams``."""
     data = document.data
     listed = data.get("teams") if isinstance(data, dict) else None
     if not isinstance(listed, list) or not listed or set(data) != {"teams"}:

@@ -5,7 +5,7 @@ from platform_core.contracts.compatibility.column_use import ColumnTraces, Use
 from platform_core.contracts.compatibility.compare import compare
 from platform_core.contracts.compatibility.git_state import states
 from platform_core.contracts.compatibility.impact import Impact, impact, port_columns, targets
-from platform_core.contracts.compatibility.report_text import as_document, column_use, hit_consumers, hit_document, markdown, what
+from platform_core.contracts.compatibility.report_text import as_document, column_use, hit_consumers, hit_document, markdown, what, why
 from platform_core.contracts.compatibility.ruling import RULINGS, Ruling, rulings_table
 from platform_core.contracts.compatibility.state import ComparisonError, State, folder_state
 from platform_core.contracts.compatibility.versions import VersionCheck
@@ -35,4 +35,5 @@ __all__ = [
     "states",
     "targets",
     "what",
+    "why",
 ]

@@ -12,7 +12,7 @@ from platform_core.contracts.compatibility.ruling import Ruling
 from platform_core.contracts.compatibility.state import Unreadable
 from platform_core.contracts.compatibility.versions import VersionCheck
 
-Sort = Literal["contract", "product", "model"]
+Sort = Literal["contract", "product", "model", "policy", "access", "team"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Change:
         contracts: The contracts whose consumers it reaches.
         table: Physical name of the table it is about, None for all.
         column: Physical name of the column it is about, None for all.
+        readers: Whom it reaches of those who read the contracts: ``all``, ``masked`` (who did not ask for personal data in clear),
+            ``none`` of them, or the products of one domain, by its name.
+        owned_by: Who answers for the port, where the change is made by others.
         hits: The consumers, with what they do with the column.
     """
 
@@ -57,6 +60,8 @@ class Change:
     contracts: tuple[str, ...] = ()
     table: str | None = None
     column: str | None = None
+    readers: str = "all"
+    owned_by: str | None = None
     hits: tuple[Hit, ...] = ()
 
 

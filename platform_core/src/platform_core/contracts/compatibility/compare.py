@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Any
 
+from platform_core.contracts.compatibility.access_changes import access_changes
 from platform_core.contracts.compatibility.change import Change, Hit, Report, Sort
 from platform_core.contracts.compatibility.column_use import ColumnTraces, ColumnUses
-from platform_core.contracts.compatibility.consumers import Consumers
+from platform_core.contracts.compatibility.consumers import Consumer, Consumers
 from platform_core.contracts.compatibility.difference import Difference
 from platform_core.contracts.compatibility.judge import judged
+from platform_core.contracts.compatibility.masking_changes import masking_changes
 from platform_core.contracts.compatibility.models import contract_documents, model_changes, named
 from platform_core.contracts.compatibility.ruling import RULINGS, VersionStep
 from platform_core.contracts.compatibility.state import State, Unreadable, text_of
+from platform_core.contracts.compatibility.team_changes import team_changes
 from platform_core.contracts.compatibility.versions import VersionCheck, largest, step_between
 from platform_core.contracts.source import Document
 
@@ -28,17 +32,20 @@ class _Side:
     unreadable: tuple[Unreadable, ...]
 
 
-def compare(old: State, new: State, traces: ColumnTraces | None = None) -> Report:
+def compare(old: State, new: State, traces: ColumnTraces | None = None, *, today: date | None = None) -> Report:
     """Every change from one state to another. Files that cannot be read are named; all others are still judged.
 
     Args:
         old: The state before.
         new: The state after.
         traces: Column lineage of the new state, where its SQL was compiled; without it, consumers are found by words.
+        today: The day, in UTC, on which access must not have expired to count; the present one by default.
     """
     paths = [path for path in {**old.product_files, **new.product_files} if old.files.get(path) != new.files.get(path)]
     before, after = (_side(state, [path for path in paths if path in state.files]) for state in (old, new))
-    unreadable = (*before.unreadable, *after.unreadable)
+    governing, misgoverned = access_changes(old, new, today or datetime.now(UTC).date())
+    teams, wrong_teams = team_changes(old, new)
+    unreadable = (*before.unreadable, *after.unreadable, *misgoverned, *wrong_teams)
     broken = {problem.file for problem in unreadable}
     changes: list[Change] = [*model_changes(old, new, traces)]
     pairs: dict[str, tuple[Document, Document]] = {}
@@ -49,10 +56,12 @@ def compare(old: State, new: State, traces: ColumnTraces | None = None) -> Repor
         changes += _changes(*key, left, right)
         if left is not None and right is not None:
             pairs[key[1]] = (left, right)
+    masks, wrong_policies = masking_changes(old, new, paths, changes)
+    changes += [*masks, *governing, *teams]
     checks = {check.subject: check for check in _versions(changes, pairs, new)}
     versions = (*checks.values(), *_outputs(new, checks))
     changes.sort(key=lambda change: (_RANK[change.ruling.verdict], change.subject, change.file, change.line, change.path))
-    return Report(old.name, new.name, tuple(_with_hits(changes, old, new, traces)), versions, unreadable)
+    return Report(old.name, new.name, tuple(_with_hits(changes, old, new, traces)), versions, (*unreadable, *wrong_policies))
 
 
 def _side(state: State, paths: list[str]) -> _Side:
@@ -144,7 +153,8 @@ def _versions(changes: list[Change], pairs: Mapping[str, tuple[Document, Documen
     for change in changes:
         for subject in change.contracts if change.sort == "model" and change.ruling.step != "none" else (change.subject,):
             demanded.setdefault(subject, []).append(change.ruling.step)
-    filled = {subject for change in changes if change.sort == "model" for subject in change.contracts} & demanded.keys() - pairs.keys()
+    fresh = {change.subject for change in changes if change.sort == "contract" and change.ruling.name == "contract-added"}
+    filled = {subject for change in changes if change.sort == "model" for subject in change.contracts} & demanded.keys() - pairs.keys() - fresh
     stayed = {str(document.data.get("id")): (document, document) for document in (contract_documents(new) if filled else ())}
     for subject, steps in demanded.items():
         left, right = pairs.get(subject) or stayed.get(subject) or (None, None)
@@ -172,10 +182,12 @@ def _with_hits(changes: list[Change], old: State, new: State, traces: ColumnTrac
     consumers = Consumers(new, old)
     uses = ColumnUses(new, traces)
     for change in changes:
-        readers = [reader for contract in dict.fromkeys(change.contracts) for reader in consumers.of(contract)]
+        contracts = tuple(dict.fromkeys(change.contracts))
+        readers = [reader for contract in contracts for reader in consumers.of(contract) if _reached(change, reader)]
         column = None if change.ruling.name == "column-added" else change.column
         yield replace(
             change,
+            owned_by=consumers.answer_for(contracts[0]) if change.sort in {"policy", "access"} and contracts else None,
             hits=tuple(
                 Hit(
                     reader,
@@ -184,3 +196,10 @@ def _with_hits(changes: list[Change], old: State, new: State, traces: ColumnTrac
                 for reader in readers
             ),
         )
+
+
+def _reached(change: Change, reader: Consumer) -> bool:
+    """Whether a change concerns one of those who read its contract."""
+    if change.readers == "masked":
+        return not reader.personal
+    return change.readers in {"all", reader.domain}

@@ -48,7 +48,7 @@ class Consumer:
     @property
     def owned_by(self) -> str:
         """Team and addresses in one text."""
-        return f"{self.team or 'no team'} <{', '.join(self.owners)}>" if self.owners else self.team or "no owner named"
+        return owners_text(self.team, self.owners)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,15 @@ class Consumers:
         ports = _items(document.data, "outputPorts") if document else ()
         return tuple(str(port["contractId"]) for _, port in ports if text_of(port.get("contractId")))
 
+    def answer_for(self, contract: str) -> str:
+        """Team and owners of the product that offers a contract, in one text."""
+        return owners_text(*self.owner(contract.rpartition(".")[0]))
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Every product."""
+        return tuple(self._products)
+
     def owner(self, product: str) -> tuple[str | None, tuple[str, ...]]:
         """Team and addresses of a product's owners."""
         document = self._products.get(product)
@@ -117,6 +126,11 @@ def _consumer(product: str, document: Document, index: int, port: Mapping[str, A
     line = document.line(("inputPorts", index))
     pinned = port.get("version")
     return Consumer(product, contract, str(pinned) if pinned is not None else None, team, owners, personal, str(document.path), line)
+
+
+def owners_text(team: str | None, owners: tuple[str, ...]) -> str:
+    """A team and the addresses of its owners in one text."""
+    return f"{team or 'no team'} <{', '.join(owners)}>" if owners else team or "no owner named"
 
 
 def people(data: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:

@@ -63,6 +63,7 @@ def _change(change: Change) -> dict[str, Any]:
         "line": change.line,
         "table": change.table,
         "column": change.column,
+        "owned_by": change.owned_by,
         "consumers": [hit_document(hit) for hit in change.hits],
     }
 
@@ -160,7 +161,7 @@ def _markdown(report: Report, allow_breaking: bool) -> Iterator[str]:
             place = f"`{_cell(change.file.rpartition('/')[2])}:{change.line}`{' (before)' if change.state == 'old' else ''}"
             yield (
                 f"| {_MARKS[change.ruling.verdict]} {change.ruling.verdict} | **{_cell(change.subject)}** {place} | "
-                f"`{_cell(what(change))}` | {change.ruling.kind} | {change.ruling.reason} |"
+                f"`{_cell(what(change))}` | {change.ruling.kind} | {_cell(why(change))} |"
             )
     if hidden:
         yield f"| {_MARKS['cosmetic']} cosmetic | | and {len(hidden)} more | | |"
@@ -186,6 +187,11 @@ def _markdown(report: Report, allow_breaking: bool) -> Iterator[str]:
         yield "**Could not be compared**"
         yield ""
         yield from (f"- `{_cell(item.file)}:{item.line}` in {_cell(item.state)}: {_cell(item.message)}" for item in report.unreadable)
+
+
+def why(change: Change) -> str:
+    """What it means, and who answers for the port where others made the change."""
+    return f"{change.ruling.reason}{f' The port is of {change.owned_by}.' if change.owned_by else ''}"
 
 
 def _short(change: Change) -> str:

@@ -41,6 +41,7 @@ class Ruling:
 _S, _M, _QL, _QT = "structural", "semantic", "quality loosened", "quality tightened"
 _SL, _ST, _CL, _CR = "service level loosened", "service level tightened", "classification lowered", "classification raised"
 _TR, _TA, _LI, _PL = "tag or role removed", "tag or role added", "retention or status", "physical location"
+_AL, _AG = "access reduced", "access widened"
 _DO, _MO, _PR, _LN, _OW, _VE = "documentation", "model", "price", "lineage", "ownership", "version"
 
 _BREAKING = (
@@ -80,6 +81,8 @@ _BREAKING = (
     ("classification-lowered", _CL, "Data may be shown to readers from whom it was kept; a security review must agree."),
     ("classification-masks", _CR, "Readers without the personal-data role see the column masked from now on."),
     ("classification-unknown", _CL, "The classes cannot be ranked, so that it is not a weaker protection cannot be shown."),
+    ("column-shown", _CL, "The masks of the mesh go by it: readers without the personal-data role see more of the column than before."),
+    ("column-hidden", _CR, "The masks of the mesh go by it: readers without the personal-data role see less of the column than before."),
     ("protection", _CL, "A property that governs who sees which rows and values changed."),
     ("personal-tag-removed", _TR, "The tag marks personal data: masks, policies and the catalog stop treating it so."),
     ("role-removed", _TR, "Members of the role lose their access."),
@@ -132,7 +135,19 @@ _COSMETIC = (
     ("model-source", _MO, "The port is filled by another model or in another way; its contract holds all the same."),
     ("unknown", _DO, "No rule of the gate knows this clause, so it is named for a person to judge."),
 )
-_STEPLESS = (
+_STEPLESS: tuple[tuple[str, str, Verdict, str], ...] = (
+    ("mask-removed", _CL, "breaking", "Readers without the personal-data role see the column in clear; a security review must agree."),
+    ("mask-weakened", _CL, "breaking", "More of the values is shown, or as much cannot be ruled out; a security review must agree."),
+    ("mask-stricter", _CR, "breaking", "Readers without the personal-data role see less of the column from now on, or nothing."),
+    ("rows-hidden", _AL, "breaking", "Members of the role lose sight of rows."),
+    ("rows-shown", _AG, "additive", "Members of the role see rows that were kept from them."),
+    ("policy-unseen", _DO, "cosmetic", "No column and no row of a port is shown in another way."),
+    ("access-ended", _AL, "breaking", "The principal no longer reads the port."),
+    ("access-narrowed", _AL, "breaking", "The principal sees personal data masked, or loses the port earlier."),
+    ("access-given", _AG, "additive", "One principal more reads the port, on the owner's word."),
+    ("access-widened", _AG, "additive", "The principal sees personal data in clear, or keeps the port longer, on the owner's word."),
+    ("access-asked", _DO, "cosmetic", "Asked, refused or put in other words; nobody reads more or less."),
+    ("team-changed", _OW, "cosmetic", "Other people may answer for the products of the team; the data is the same."),
     ("version", _VE, "cosmetic", "The version itself."),
     ("model-changed", _MO, "cosmetic", "Rows are computed in another way; the contract is the same, and the audit holds the result to it."),
     ("model-added", _MO, "additive", "A model that no port knew before."),
@@ -148,9 +163,7 @@ def _catalogue() -> dict[str, Ruling]:
         ("cosmetic", _COSMETIC),
     )
     found = {name: Ruling(name, kind, verdict, reason) for verdict, rows in groups for name, kind, reason in rows}
-    for name, kind, verdict, reason in _STEPLESS:
-        found[name] = Ruling(name, kind, "additive" if verdict == "additive" else "cosmetic", reason, stepless=True)
-    return found
+    return found | {name: Ruling(name, kind, verdict, reason, stepless=True) for name, kind, verdict, reason in _STEPLESS}
 
 
 RULINGS: Mapping[str, Ruling] = _catalogue()

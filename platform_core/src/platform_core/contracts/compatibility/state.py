@@ -16,6 +16,7 @@ from platform_core.contracts.source import Document, SourceError, parse_bytes
 _PRODUCT_FILES = re.compile(r"(?:.*/)?[^/]+\.(?:odcs|odps)\.ya?ml")
 _MODELS = re.compile(r"(?:.*/)?dbt_projects/(?P<domain>[^/]+)_dbt/(?:models|seeds|snapshots)/(?:.*/)?(?P<name>[^/]+)\.(?:sql|py|csv)")
 _CODE = re.compile(r"(?:.*/)?(?:dbt_projects/[^/]+_dbt/.*\.(?:sql|py|ya?ml|csv)|domains/[^/]+/src/.*\.py)")
+_POLICIES = re.compile(r"domains/(?:masking\.yaml|[^/]+/(?:team\.yaml|access/[^/.][^/]*\.ya?ml))")
 _LEFT_OUT = {".git", ".mesh", ".venv", "target", "dbt_packages", "logs", "__pycache__", "node_modules"}
 
 
@@ -46,7 +47,8 @@ class State:
 
     Attributes:
         name: How people call it: a git revision, or a folder.
-        files: Content by path from the mesh's root: product files, contracts, and the domains' SQL and Python.
+        files: Content by path from the mesh's root: product files, contracts, the domains' SQL and Python, and who may see what:
+            the attribute policy, requests for access, teams.
     """
 
     name: str
@@ -86,7 +88,7 @@ class State:
 
 def belongs(path: str) -> bool:
     """Whether a file, by its path from the mesh's root, is part of a state."""
-    return not _LEFT_OUT.intersection(path.split("/")) and bool(_PRODUCT_FILES.fullmatch(path) or _CODE.fullmatch(path))
+    return not _LEFT_OUT.intersection(path.split("/")) and any(kind.fullmatch(path) for kind in (_PRODUCT_FILES, _CODE, _POLICIES))
 
 
 def folder_state(root: Path, name: str) -> State:
