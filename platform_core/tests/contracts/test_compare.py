@@ -79,6 +79,15 @@ def test_a_state_compared_with_itself_is_empty(company: State) -> None:
     assert (report.changes, report.versions, report.unreadable, report.exit_code()) == ((), (), (), 0)
 
 
+def test_a_new_product_with_its_model_demands_no_version_step(company: State) -> None:
+    report = compare(State("before", {path: content for path, content in company.files.items() if "/items" not in path}), company)
+    assert {("product", "inventory.items"), ("contract", "inventory.items.items")} <= {
+        (change.sort, change.subject) for change in report.changes
+    }
+    assert any(change.sort == "model" and change.action == "added" for change in report.changes)
+    assert (report.versions, report.exit_code()) == ((), 0)
+
+
 def test_the_readers_of_a_column_of_the_company(company: State) -> None:
     found = impact(company, "customer.profiles.profiles.country_code")
     assert {hit.consumer.product for hit in found.hits} >= {"sales.orders", "marketing.customer_segments"}

@@ -154,7 +154,8 @@ def _versions(changes: list[Change], pairs: Mapping[str, tuple[Document, Documen
         for subject in change.contracts if change.sort == "model" and change.ruling.step != "none" else (change.subject,):
             demanded.setdefault(subject, []).append(change.ruling.step)
     fresh = {change.subject for change in changes if change.sort == "contract" and change.ruling.name == "contract-added"}
-    filled = {subject for change in changes if change.sort == "model" for subject in change.contracts} & demanded.keys() - pairs.keys() - fresh
+    modelled = {subject for change in changes if change.sort == "model" for subject in change.contracts}
+    filled = modelled & demanded.keys() - pairs.keys() - fresh
     stayed = {str(document.data.get("id")): (document, document) for document in (contract_documents(new) if filled else ())}
     for subject, steps in demanded.items():
         left, right = pairs.get(subject) or stayed.get(subject) or (None, None)
