@@ -16,16 +16,19 @@ from typing import Any
 
 import orjson
 
-from platform_core.ingestion.fitting import fit
+from platform_core.ingestion.block import Records
+from platform_core.ingestion.fitting import fit, fit_json
 from platform_core.ingestion.protocol import Json
 from platform_core.ingestion.rows import RowEncoder
-from platform_core.ingestion.types import META_COLUMNS
+from platform_core.ingestion.typed import LAST_INSTANT, Rows
+from platform_core.ingestion.types import META_COLUMNS, Kind
 
 CSV_META = META_COLUMNS[:2]
 """Columns after those of the stream; the other two are the same in every row that nothing happened to."""
 CSV_OPTIONS = r"""(FORMAT csv, NULL 'null', ESCAPE '\')"""
 _PLAIN_RECORD = 3  # stream, data, emitted_at
-_LAST_INSTANT = 253_402_300_800_000  # the year 10000, in milliseconds
+_CHECKED = (Kind.DATE, Kind.TIMESTAMPTZ)  # kinds that a JSON type does not settle
+_TEXTS = (Kind.NUMERIC, Kind.JSONB)  # kinds that typed records hold as JSON text
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,10 @@ class BatchEncoder:
         self._fields, self._known = fields, frozenset(fields)
         self._get_all = itemgetter(*fields) if len(fields) > 1 else None
 
+    def encode_part(self, part: Records | Rows) -> Encoded:
+        """Encodes records of a block in order of arrival."""
+        return self._encode_typed(part) if isinstance(part, Rows) else self.encode(part.records, exact=part.exact, escaped=part.escaped)
+
     def encode(self, records: Sequence[Json], *, exact: Collection[int] = (), escaped: bool = True) -> Encoded:
         """Encodes records in order of arrival.
 
@@ -85,19 +92,37 @@ class BatchEncoder:
             left = set(careful)
             places = [place for place in places if place not in left]
         fitting, misfits = self._fitting([records[place] for place in places] if careful else records, places, first)
-        csv: list[bytes] = []
-        if escaped:
-            for place, row in zip((place for index, place in enumerate(places) if index not in misfits), fitting, strict=True):
-                line = orjson.dumps(row)[1:-1]
-                if b"\\" in line and b"\\" in line.replace(b"\\\\", b"").replace(b'\\"', b""):
-                    careful.append(place)
-                else:
-                    csv.append(line)
-        else:
-            dumps = orjson.dumps
-            csv = [dumps(row)[1:-1] for row in fitting]
+        csv, odd = _csv_lines(fitting, escaped)
+        if odd:
+            written = [place for index, place in enumerate(places) if index not in misfits]
+            careful += (written[index] for index in odd)
         careful += (places[index] for index in misfits)
-        lines = [self._careful(records[place], first + place) for place in sorted(careful)]
+        return self._encoded(csv, [self._careful(records[place], first + place) for place in sorted(careful)])
+
+    def _encode_typed(self, part: Rows) -> Encoded:
+        columns = part.columns()
+        count, first = len(part.records), self.sequence + 1
+        self.sequence += count
+        misfits = set[int]()
+        for index, kind in enumerate(self._kinds):
+            if kind in _TEXTS:
+                columns[index], wrong = fit_json(kind, columns[index])
+            elif kind in _CHECKED:
+                columns[index], wrong = fit(kind, columns[index])
+            else:
+                continue
+            misfits.update(wrong)
+        instants, _ = _instants(part.emitted_at())
+        rows: Iterable[tuple[Any, ...]] = zip(*columns, self.rows.raw_ids(first, count), instants, strict=True)
+        if misfits:
+            rows = [row for index, row in enumerate(rows) if index not in misfits]
+        csv, odd = _csv_lines(rows, part.escaped)
+        if odd:
+            written = [index for index in range(count) if index not in misfits]
+            misfits.update([written[index] for index in odd])
+        return self._encoded(csv, [self._careful(part.record(place), first + place) for place in sorted(misfits)])
+
+    def _encoded(self, csv: list[bytes], lines: list[str]) -> Encoded:
         body = b"\n".join((*csv, b""))
         return Encoded(self.sequence, body, lines, len(body) + sum(map(len, lines)))
 
@@ -133,6 +158,22 @@ class BatchEncoder:
         return self.rows.encode(record["data"], record.get("emitted_at"), sequence=sequence, changes=changes_of(record))
 
 
+def _csv_lines(rows: Iterable[tuple[Any, ...]], escaped: bool) -> tuple[list[bytes], list[int]]:
+    """Rows as CSV without their ends, and the indexes of those that CSV would read otherwise; they are left out."""
+    dumps = orjson.dumps
+    if not escaped:
+        return [dumps(row)[1:-1] for row in rows], []
+    lines: list[bytes] = []
+    odd: list[int] = []
+    for index, row in enumerate(rows):
+        line = dumps(row)[1:-1]
+        if b"\\" in line and b"\\" in line.replace(b"\\\\", b"").replace(b'\\"', b""):
+            odd.append(index)
+        else:
+            lines.append(line)
+    return lines, odd
+
+
 def changes_of(record: Json) -> Sequence[Json]:
     """What the source itself changed in a record (``meta.changes``)."""
     meta = record.get("meta")
@@ -142,8 +183,8 @@ def changes_of(record: Json) -> Sequence[Json]:
 def _instants(emitted: list[Any]) -> tuple[Iterable[str], Iterable[int]]:
     """``emitted_at`` as Postgres reads it, and the indexes of those that are no such number."""
     distinct = set(emitted) if set(map(type, emitted)) == {int} else set[Any]()
-    if not distinct or min(distinct) < 0 or max(distinct) >= _LAST_INSTANT:
-        wrong = [index for index, value in enumerate(emitted) if type(value) is not int or not 0 <= value < _LAST_INSTANT]
+    if not distinct or min(distinct) < 0 or max(distinct) >= LAST_INSTANT:
+        wrong = [index for index, value in enumerate(emitted) if type(value) is not int or not 0 <= value < LAST_INSTANT]
         left = set(wrong)
         fixed = [0 if index in left else value for index, value in enumerate(emitted)]
         return ([instant(value) for value in fixed], wrong)

@@ -42,6 +42,10 @@ class Records:
     escaped: bool
     lines: Sequence[int]
 
+    def values(self, field: str) -> list[Any]:
+        """The values of a field, None where a record has none."""
+        return [record["data"].get(field) for record in self.records]
+
     def first(self, count: int) -> Records:
         """The first records of these."""
         exact = [index for index in self.exact if index < count]
@@ -130,6 +134,10 @@ class Block:
     def _group(self, key: StreamKey, records: Sequence[Json], lines: Sequence[int]) -> Records:
         exact = [index for index, line in enumerate(lines) if line in self._exact] if self._exact else ()
         return Records(key, records, exact, self._escaped, lines)
+
+    def size_of(self, lines: Sequence[int]) -> int:
+        """Bytes of some of the lines, without their ends."""
+        return sum([len(self.lines[line]) for line in lines])
 
     def without(self, lines: Collection[int]) -> bytes:
         """The block without some of its lines."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from platform_core.ingestion.protocol import LONG_NUMBER, digits_of
 from platform_core.ingestion.types import Kind
 
 Values = Sequence[Any]
@@ -26,9 +27,55 @@ _TO_SECONDS = 19
 _ZONES = (6, 5, 3)  # lengths of +01:00, +0100, +01; with seconds Postgres reads some of them otherwise
 
 
+_IN_PLAIN_NUMBERS = b"0123456789.-,nul"  # exponents may be beyond numeric
+
+
 def fit(kind: Kind, values: Values) -> Fitted:
     """The column to write for a Postgres column of type ``kind``, and the rows that it is wrong for."""
     return _FITTING[kind](values)
+
+
+def fit_json(kind: Kind, texts: Sequence[bytes]) -> Fitted:
+    """As `fit`, for numbers and documents that are still JSON text, without newlines: ``null`` where a record has none.
+
+    Most are written just as they came, with every digit.
+    """
+    mark = b"\n" if kind is Kind.JSONB else b","
+    joined = mark.join(texts)
+    if _plain_documents(joined) if kind is Kind.JSONB else not joined.translate(None, _IN_PLAIN_NUMBERS):
+        try:
+            values: Values = joined.decode().split(mark.decode())
+        except UnicodeDecodeError:
+            pass
+        else:
+            return [None if text == "null" else text for text in values] if "null" in values else values, ()
+    values, wrong = _parsed(texts)
+    fitted, more = fit(kind, values)
+    return fitted, [*wrong, *more]
+
+
+def _plain_documents(joined: bytes) -> bool:
+    """Whether documents hold no characters that jsonb may refuse, or COPY reads otherwise."""
+    return not (b"\\u" in joined or b"\t" in joined or b"\r" in joined)
+
+
+def _parsed(texts: Sequence[bytes]) -> tuple[Values, list[int]]:
+    """The values of JSON texts, and the indexes of those that orjson does not read without loss."""
+    joined = b",".join(texts)
+    wrong: list[int] = []
+    try:
+        values: list[Any] = orjson.loads(b"[%b]" % joined)
+    except orjson.JSONDecodeError:
+        values = []
+        for index, text in enumerate(texts):
+            try:
+                values.append(orjson.loads(bytes(text)))
+            except orjson.JSONDecodeError:
+                values.append(None)
+                wrong.append(index)
+    if LONG_NUMBER in digits_of(joined):
+        wrong += [index for index, text in enumerate(texts) if type(values[index]) is not int and LONG_NUMBER in digits_of(bytes(text))]
+    return values, wrong
 
 
 def _of_types(*allowed: type) -> Callable[[Values], Fitted]:

@@ -13,6 +13,7 @@ from platform_core.ingestion.block import Block, Other, Records, collector_pause
 from platform_core.ingestion.errors import ProtocolError
 from platform_core.ingestion.protocol import Message, State, StreamKey, StreamStatus, TraceError, interpret
 from platform_core.ingestion.state import lags
+from platform_core.ingestion.typed import Rows, TypedBlock, TypedReader
 from platform_core.ingestion.writer import StreamWriter
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class Receiver:
         self.shared_state: State | None = None
         self.sealed_shared: State | None = None
         self._writers, self._where = writers, where
+        shapes = {key: writer.encoder.rows.columns for key, writer in writers.items() if not writer.encoder.rows.whole}
+        self._typed = TypedReader(shapes)
         self._since_shared = 0
         self._ignored: set[str] = set()
 
@@ -56,11 +59,11 @@ class Receiver:
             return self._feed(block)
 
     def _feed(self, block: bytes) -> tuple[list[Message], bytes]:
-        read = Block(block)
+        read = self._typed.read(block) or Block(block)
         others: list[Message] = []
         dropped: set[int] = set()
         for part in read.parts():
-            if isinstance(part, Records):
+            if not isinstance(part, Other):
                 dropped.update(self._take_records(part, read))
                 continue
             message = self._take(part, read)
@@ -70,17 +73,17 @@ class Receiver:
                 dropped.add(part.line)
         return others, read.without(dropped)
 
-    def _take_records(self, part: Records, read: Block) -> Sequence[int]:
+    def _take_records(self, part: Records | Rows, read: Block | TypedBlock) -> Sequence[int]:
         """Takes records of one stream; gives the lines of those that nobody asked for."""
         writer = self._writers.get(part.key)
         if writer is None:
             self._ignore(part.key[1])
             return part.lines
         writer.add(part)
-        writer.received_bytes += sum(len(read.lines[line]) for line in part.lines)
+        writer.received_bytes += read.size_of(part.lines)
         return ()
 
-    def _take(self, part: Other, read: Block) -> Message | None:
+    def _take(self, part: Other, read: Block | TypedBlock) -> Message | None:
         if part.message is None:
             if read.lines[part.line]:
                 _log.debug("connector wrote %d bytes that are no message", len(read.lines[part.line]))

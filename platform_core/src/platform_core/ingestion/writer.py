@@ -27,6 +27,7 @@ from platform_core.ingestion.tables import (
     create_staging,
     widen_column,
 )
+from platform_core.ingestion.typed import Rows
 from platform_core.ingestion.types import Column, Kind
 
 
@@ -149,13 +150,13 @@ class StreamWriter:
         """Records since the stream's last state, for the comparison with ``sourceStats``."""
         return self.encoder.sequence - self.at_state
 
-    def add(self, part: Records) -> None:
+    def add(self, part: Records | Rows) -> None:
         """Takes records."""
-        rows = self.encoder.encode(part.records, exact=part.exact, escaped=part.escaped)
+        rows = self.encoder.encode_part(part)
         self._rows.append(rows)
         self.buffered_bytes += rows.size
         if self._watched is not None:
-            self._watch([record["data"].get(self._watched) for record in part.records])
+            self._watch(part.values(self._watched))
 
     def _watch(self, values: Sequence[Any]) -> None:
         """Notes the cursors of records."""
