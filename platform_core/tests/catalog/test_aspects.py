@@ -45,7 +45,7 @@ def test_every_proposal_is_what_the_official_classes_write(profiles: CatalogProd
         ("domain", "domainProperties"), ("corpGroup", "corpGroupKey"), ("corpuser", "corpUserKey"), ("tag", "tagKey"),
         ("tag", "tagProperties"), ("dataset", "datasetProperties"), ("dataset", "schemaMetadata"), ("dataset", "subTypes"),
         ("dataset", "status"), ("dataset", "ownership"), ("dataset", "globalTags"), ("dataset", "domains"),
-        ("dataset", "dataPlatformInstance"), ("dataset", "upstreamLineage"), ("dataProduct", "dataProductProperties"),
+        ("dataset", "dataPlatformInstance"), ("dataset", "institutionalMemory"), ("dataset", "upstreamLineage"), ("dataProduct", "dataProductProperties"),
         ("dataProduct", "ownership"), ("dataProduct", "domains"), ("dataProduct", "globalTags"), ("dataProduct", "institutionalMemory"),
         ("dataProduct", "status"), ("assertion", "assertionInfo"), ("assertion", "dataPlatformInstance"), ("assertion", "status"),
         ("assertion", "assertionRunEvent"),
@@ -92,6 +92,10 @@ def test_hand_built_official_objects_agree(orders: CatalogProduct) -> None:
                 "status": "active",
                 "type": "aggregate",
                 "team": "sales-data",
+                "input.shop": "connection shop",
+                "input.profiles": "customer.profiles.profiles 1.0.0",
+                "output.orders": "sales.orders.orders 1.2.0; tables",
+                "member.sales-data@example.com": "owner",
             },
             assets=[
                 dh.DataProductAssociationClass(destinationUrn=naming.dataset_urn("sales_orders", table), outputPort=True)

@@ -17,6 +17,7 @@ from platform_core.contracts.clause_paths import clauses_of, folded
 from platform_core.contracts.clause_table import clause_rows, clauses_page
 from platform_core.contracts.compatibility.judge import clause_of as ruling_of
 from platform_core.contracts.declassified import DECLASSIFIED_PROPERTY
+from platform_core.contracts.service_level_clauses import OBJECTIVES
 
 Files = Any  # the fixture's type; test modules do not import each other
 CONTRACT, PRODUCT = "orders contract", "orders"
@@ -55,11 +56,11 @@ def test_the_releases_differ_and_each_clause_knows_its_first() -> None:
 def test_a_clause_without_an_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     less = {
         **clause_effects.CLAUSES,
-        "odps": tuple(row for row in clause_effects.CLAUSES["odps"] if "productCreatedTs" not in row.paths.pattern),
+        "odps": tuple(row for row in clause_effects.CLAUSES["odps"] if "sbom" not in row.paths.pattern),
     }
     monkeypatch.setattr(clause_effects, "CLAUSES", less)
     clause_of.cache_clear()
-    with pytest.raises(ContractError, match=r"the clause (deprecated|productCreatedTs|tenant|support\[\]\.\w+) of odps has no effect"):
+    with pytest.raises(ContractError, match=r"the clause outputPorts\[\]\.(sbom\[\]\.\w+|tags) of odps has no effect"):
         clause_rows("odps")
     monkeypatch.undo()
     clause_of.cache_clear()
@@ -88,15 +89,14 @@ def test_the_page_is_current_and_the_command_says_so(repo: Path) -> None:
 
 def test_the_custom_properties_are_those_that_the_planes_read() -> None:
     places = PLATFORM_PROPERTIES["odcs"]
-    assert places["customProperties"] == lifecycle.LIFECYCLE_PROPERTIES
+    assert places["customProperties"] == (*lifecycle.LIFECYCLE_PROPERTIES, OBJECTIVES)
     assert set(places["schema[].properties[].customProperties"]) == {masking_clauses.MASK_PROPERTY, DECLASSIFIED_PROPERTY}
 
 
 @pytest.mark.parametrize(
     ("of", "old", "new", "clause"),
     [
-        (CONTRACT, "roles:\n", "price: {priceAmount: 1}\nroles:\n", "price"),
-        (CONTRACT, "  - role: sales_orders_reader\n", "  - role: sales_orders_reader\n    firstLevelApprovers: us\n", "firstLevelApprovers of sales_orders_reader"),
+        (CONTRACT, "roles:\n", "price: {id: one, priceAmount: 1}\nroles:\n", "price.id"),
         (CONTRACT, "        physicalType: timestamptz\n", "        physicalType: timestamptz\n        encryptedName: at_enc\n", "encryptedName of ordered_at"),
         (CONTRACT, "      - metric: rowCount\n", "      - metric: rowCount\n        schedule: daily\n", "schedule of rowCount"),
         (CONTRACT, "          minimum: 0\n", "          minimum: 0\n          multipleOf: 5\n", "logicalTypeOptions.multipleOf of amount_usd"),
@@ -105,8 +105,8 @@ def test_the_custom_properties_are_those_that_the_planes_read() -> None:
          "columns inside of more"),
         (CONTRACT, "        physicalType: timestamptz\n", "        physicalType: timestamptz\n        customProperties: [{property: own, value: 1}]\n",
          "custom property 'own' of ordered_at"),
-        (PRODUCT, "team:\n", "managementPorts: [{name: x, content: discoverability}]\nteam:\n", "managementPorts"),
-        (PRODUCT, "    url: https://example.com/sales\n", "    url: https://example.com/sales\n    tool: slack\n", "tool of sales-data"),
+        (PRODUCT, "team:\n", "managementPorts: [{name: x, content: discoverability, channel: y}]\nteam:\n", "channel of x"),
+        (PRODUCT, "    url: https://example.com/sales\n", "    url: https://example.com/sales\n    tags: [slack]\n", "tags of sales-data"),
     ],
 )  # fmt: skip
 def test_what_nothing_acts_on_is_told_with_its_line(files: Files, of: str, old: str, new: str, clause: str) -> None:

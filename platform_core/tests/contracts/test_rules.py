@@ -115,7 +115,6 @@ def test_logical_names_become_physical_names(files: Files) -> None:
     [
         ("      - metric: rowCount\n", "      - type: text\n        description: be nice\n      - metric: rowCount\n", "type text"),
         ("          minimum: 0\n", "          minimum: 0\n          multipleOf: 0.5\n", "multipleOf of amount_usd"),
-        ("slaProperties:\n", "slaProperties:\n  - property: availability\n    value: 99.5\n", "service level 'availability'"),
         ("roles:\n", "servers: []\nroles:\n", "servers"),
         (
             "        physicalType: timestamptz\n",

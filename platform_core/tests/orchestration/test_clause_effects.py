@@ -39,9 +39,11 @@ BASE: dict[str, Any] = {
             {"name": "people", "contractId": "crm.people.people", "version": "1.0.0", "customProperties": [{"property": "personalData", "value": True}]},
         ],
         "outputPorts": [
-            {"name": "orders", "contractId": "sales.orders.orders", "version": "1.0.0", "inputContracts": [{"id": "crm.people.people", "version": "1.0.0"}]},
+            {"name": "orders", "contractId": "sales.orders.orders", "version": "1.0.0", "inputContracts": [{"id": "crm.people.people", "version": "1.0.0"}],
+             "sbom": [{"url": "https://example.com/sbom"}]},
         ],
         "team": {"name": "sales-data", "members": [{"username": "ann@example.com", "role": "owner", "dateIn": "2020-01-01"}]},
+        "managementPorts": [{"name": "m", "content": "dictionary", "url": "https://example.com/m"}], "customProperties": [{"property": "p", "value": "v"}],
         "support": [{"channel": "ask", "url": "https://example.com/ask", "scope": "issues"}],
     },
     "odcs": {
@@ -71,10 +73,18 @@ BASE: dict[str, Any] = {
             {"role": "sales_orders_reader_pii", "access": "read", "customProperties": [{"property": "domains", "value": ["crm"]}]},
             {"role": "sales_orders_reader", "access": "read"},
         ],
-        "slaProperties": [{"property": "freshness", "value": 24, "unit": "h", "element": "orders.at"}],
+        "slaProperties": [{"property": "freshness", "value": 24, "unit": "h", "element": "orders.at",
+                           "customProperties": [{"property": "objective", "value": {"ratio": 0.8, "window": "20d"}}]}],
+        "support": [{"channel": "ask", "url": "https://example.com/asked"}], "price": {"priceAmount": 1},
         "team": {"name": "sales-data", "members": [{"username": "eve@example.com", "role": "owner", "dateIn": "2020-01-01"}]},
     },
 }  # fmt: skip
+
+for where, holder in (
+    ("contract", BASE["odcs"]), ("contract/description", BASE["odcs"]["description"]), ("table", BASE["odcs"]["schema"][0]),
+    ("column", BASE["odcs"]["schema"][0]["properties"][0]), ("product", BASE["odps"]), ("product/description", BASE["odps"]["description"]),
+):  # fmt: skip
+    holder["authoritativeDefinitions"] = [{"url": f"https://example.com/{where}", "type": "t"}]
 
 # The clause in another form, where the one that is made from the schema would not be sound or not be another one.
 GONE = object()
@@ -90,7 +100,8 @@ OTHERS: dict[tuple[str, str], Any] = {
     ("odcs", "schema[].properties[].logicalTypeOptions.pattern"): "^b",
     ("odcs", "schema[].properties[].customProperties[].value"): "hash", ("odcs", "schema[].customProperties[].value"): "other",
     ("odcs", "customProperties[].value"): 3, ("odcs", "roles[].customProperties[].value"): ["other"], ("odcs", "roles[].access"): "write",
-    ("odcs", "slaProperties[].customProperties"): [{"property": "objective", "value": {"ratio": 0.9, "window": "20d"}}],
+    ("odcs", "slaProperties[].customProperties"): [{"property": "objektive", "value": 1}],
+    ("odcs", "schema[].properties[].relationships[].from"): 5,  # a column's own relationship starts at the column
     ("odcs", "slaProperties[].value"): 12, ("odcs", "slaProperties[].unit"): "m", ("odcs", "slaProperties[].element"): "orders.email",
     ("odps", "inputPorts[].customProperties[].value"): False, ("odps", "inputPorts[].customProperties[].property"): "personalDate",
     ("odps", "team.members[].role"): "member", ("odcs", "team.members[].role"): "member", ("odcs", "team.members[].dateOut"): "2020-01-01",
@@ -296,6 +307,12 @@ def drop(path: str) -> Any:
     return prepare
 
 
+def public(document: Any) -> None:
+    """The first column holds no personal data."""
+    for clause in ("classification", "tags"):
+        drop(f"{_COLUMN}.{clause}")(document)
+
+
 _COLUMN, _OPTION = "schema[].properties[]", "schema[].properties[].logicalTypeOptions"
 _CUSTOM_RULE = {"type": "custom", "engine": "soda", "implementation": "checks"}
 # What must stand in the base before a clause can show its effect.
@@ -308,6 +325,7 @@ PREPARED: dict[str, Any] = {
     }.items() for name in names},
     f"{_COLUMN}.properties": columns("object"), f"{_COLUMN}.map": columns("map"),
     "schema[].name": drop("schema[].physicalName"), f"{_COLUMN}.name": drop(f"{_COLUMN}.physicalName"),
+    f"{_COLUMN}.examples": public, "customProperties[].description": put("customProperties", [{"property": "p", "value": "v"}]),
     f"{_COLUMN}.classification": drop(f"{_COLUMN}.tags"), f"{_COLUMN}.tags": drop(f"{_COLUMN}.classification"),
     **{f"{place}.quality[].{key}": put(f"{place}.quality", []) for place in ("schema[]", _COLUMN) for key in ("engine", "implementation")},
 }  # fmt: skip
@@ -338,7 +356,7 @@ def pair(standard: Any, row: ClauseRow) -> tuple[Files, Files]:
         holder[key] = OTHERS[standard, row.path]
         if holder[key] is GONE:
             del holder[key]
-    elif row.effect == "documented only":
+    elif row.effect == "documented only" or holder.get(key) is None:
         for sample in SAMPLES:
             if holder.get(key) != sample:
                 document_before = holder.get(key)
@@ -350,8 +368,8 @@ def pair(standard: Any, row: ClauseRow) -> tuple[Files, Files]:
             raise AssertionError(f"no sample fits {row.path}")
     else:
         value = holder.get(key)
-        known = {bool: not value, int: 5, list: ["two"], type(None): 5}
-        holder[key] = [] if key == "customProperties" else known.get(type(value), "zwei")
+        known = {bool: not value, int: 5, list: ["two"]}
+        holder[key] = [] if key in {"customProperties", "authoritativeDefinitions"} else known.get(type(value), "zwei")
     return before, after
 
 
@@ -371,10 +389,10 @@ def test_the_base_is_sound(folder: Path) -> None:
 
 
 def looked_at() -> list[ClauseRow]:
-    """Every clause that has an effect, and each fifth of those that have none; all with MESH_ALL_CLAUSES set."""
+    """Every clause that has an effect, and each tenth of those that have none; all with MESH_ALL_CLAUSES set."""
     rows = [row for standard in ("odcs", "odps") for row in stops(standard)]
     idle = [row for row in rows if row.effect == "documented only"]
-    left_out = [] if os.environ.get("MESH_ALL_CLAUSES") else [row for number, row in enumerate(idle) if number % 5]
+    left_out = [] if os.environ.get("MESH_ALL_CLAUSES") else [row for number, row in enumerate(idle) if number % 10]
     return [row for row in rows if row not in left_out]
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from platform_core.catalog import urns
 from platform_core.catalog.assertions import assertion_proposals, result_proposals
+from platform_core.catalog.clause_texts import CRITICAL_TAG, contract_facts, contract_links, critical, product_facts, product_links
 from platform_core.catalog.graph import CatalogProduct, InnerTable, PublishedTable, Relation
 from platform_core.catalog.port_life import deprecations, operations
-from platform_core.catalog.proposal import Proposal, present
-from platform_core.catalog.schema_fields import UNSTAMPED, inner_schema_metadata, port_schema_metadata
+from platform_core.catalog.proposal import UNSTAMPED, Proposal, present
+from platform_core.catalog.schema_fields import inner_schema_metadata, port_schema_metadata
 from platform_core.contracts import DataProduct, naming
 
 PII_TAG = "pii"
@@ -66,6 +67,9 @@ def _tags(told: CatalogProduct) -> Iterator[Proposal]:
             yield Proposal("tag", urns.tag(tag), "tagProperties", {"name": tag, "description": text})
         else:
             yield Proposal("tag", urns.tag(tag), "tagKey", {"name": tag})
+    if any(critical(item.contract, item.table, column) for item in told.tables for column in item.table.columns):
+        text = "The contract names the column a critical data element."
+        yield Proposal("tag", urns.tag(CRITICAL_TAG), "tagProperties", {"name": CRITICAL_TAG, "description": text})
     for level in dict.fromkeys(column.classification.lower() for column in columns if column.classification):
         text = f"The contract classifies the column as {level}."
         yield Proposal("tag", urns.classification_tag(level), "tagProperties", {"name": f"classification.{level}", "description": text})
@@ -104,12 +108,13 @@ def _port(product: DataProduct, published: PublishedTable) -> Iterator[Proposal]
         publication=published.publication,
         rows=None if published.rows is None else str(published.rows),
     )
-    properties = _properties(published.relation, table.description or contract.description_purpose, facts)
+    properties = _properties(published.relation, table.description or contract.description_purpose, contract_facts(contract, table) | facts)
     properties["lastModified"] = {"time": int(published.published_at.timestamp() * 1000)}
     yield _dataset(published.relation, "datasetProperties", properties)
     yield _dataset(published.relation, "schemaMetadata", port_schema_metadata(published))
     tags = dict.fromkeys((*product.tags, *contract.tags, *table.tags))
     yield _dataset(published.relation, "globalTags", {"tags": [{"tag": urns.tag(tag)} for tag in tags]})
+    yield _dataset(published.relation, "institutionalMemory", {"elements": contract_links(contract, table)})
     yield from _belonging(product, published.relation, "View")
 
 
@@ -127,7 +132,7 @@ def _data_product(product: DataProduct) -> Iterator[Proposal]:
     tables = [(product.schema, table.physical_name) for contract in offered for table in contract.tables]
     facts = present(product_id=product.id, version=product.version, status=product.status, type=product.type, team=product.team_name)
     properties = present(
-        customProperties=facts,
+        customProperties=product_facts(product) | facts,
         name=product.title,
         description=_description(product),
         assets=[{"destinationUrn": naming.dataset_urn(*relation), "outputPort": True} for relation in tables],
@@ -136,12 +141,7 @@ def _data_product(product: DataProduct) -> Iterator[Proposal]:
     yield Proposal("dataProduct", urn, "ownership", _ownership(product))
     yield Proposal("dataProduct", urn, "domains", {"domains": [naming.domain_urn(product.domain)]})
     yield Proposal("dataProduct", urn, "globalTags", {"tags": [{"tag": urns.tag(tag)} for tag in dict.fromkeys(product.tags)]})
-    links = [
-        {"url": channel.url, "description": " ".join(filter(None, ("Support:", channel.channel, channel.scope))), "createStamp": UNSTAMPED}
-        for channel in product.support
-        if channel.url
-    ]
-    yield Proposal("dataProduct", urn, "institutionalMemory", {"elements": links})
+    yield Proposal("dataProduct", urn, "institutionalMemory", {"elements": product_links(product)})
     yield Proposal("dataProduct", urn, "status", {"removed": False})
 
 

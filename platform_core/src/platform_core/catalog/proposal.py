@@ -12,6 +12,9 @@ from typing import Any
 
 import orjson
 
+UNSTAMPED: dict[str, Any] = {"time": 0, "actor": "urn:li:corpuser:unknown"}
+"""DataHub's default audit stamp: no time, so that equal content stays equal."""
+
 EVENTS = frozenset({"assertionRunEvent", "operation"})
 """Aspects that are a time series: an entity has many of each."""
 _FIRST = frozenset({"tag", "domain", "corpGroup", "corpuser"})

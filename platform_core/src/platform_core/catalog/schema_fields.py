@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from platform_core.catalog import urns
+from platform_core.catalog.clause_texts import CRITICAL_TAG, column_words, critical
 from platform_core.catalog.graph import InnerTable, PublishedTable
-from platform_core.catalog.proposal import present
+from platform_core.catalog.proposal import UNSTAMPED, present
 from platform_core.contracts import Column, Rule, naming
-
-UNSTAMPED: dict[str, Any] = {"time": 0, "actor": "urn:li:corpuser:unknown"}
-"""DataHub's default audit stamp: no time, so that equal content stays equal."""
 
 _TYPES = {
     **dict.fromkeys(("boolean", "bool"), "BooleanType"),
@@ -49,7 +47,7 @@ def port_schema_metadata(published: PublishedTable) -> dict[str, Any]:
     """``schemaMetadata`` of a port, from its contract."""
     schema, name = published.relation
     keys = sorted((column for column in published.table.columns if column.primary_key), key=lambda column: column.primary_key_position)
-    metadata = _schema_metadata(schema, name, [_field(column) for column in published.table.columns])
+    metadata = _schema_metadata(schema, name, [_field(published, column) for column in published.table.columns])
     if keys:
         metadata["primaryKeys"] = [column.physical_name for column in keys]
     foreign = [_foreign_key(rule, schema, name) for rule in published.table.rules if rule.kind == "foreign_key"]
@@ -75,9 +73,10 @@ def inner_schema_metadata(table: InnerTable) -> dict[str, Any]:
     return _schema_metadata(table.schema, table.table, fields)
 
 
-def field_tags(column: Column) -> tuple[str, ...]:
+def field_tags(column: Column, *, critical: bool = False) -> tuple[str, ...]:
     """The URNs of a column's tags, its classification last: DataHub's own contract reader would drop that one."""
-    named = [urns.tag(tag) for tag in dict.fromkeys(column.tags)]
+    tags = (*column.tags, CRITICAL_TAG) if critical else column.tags
+    named = [urns.tag(tag) for tag in dict.fromkeys(tags)]
     return (*named, urns.classification_tag(column.classification)) if column.classification else tuple(named)
 
 
@@ -94,12 +93,12 @@ def _schema_metadata(schema: str, table: str, fields: list[dict[str, Any]]) -> d
     }
 
 
-def _field(column: Column) -> dict[str, Any]:
-    tags = field_tags(column)
+def _field(published: PublishedTable, column: Column) -> dict[str, Any]:
+    tags = field_tags(column, critical=critical(published.contract, published.table, column))
     return present(
         fieldPath=column.physical_name,
         nullable=not (column.required or column.primary_key),
-        description=_described(column),
+        description=_described(published, column),
         label=column.business_name,
         type=_type(type_class(column.physical_type, column.logical_type)),
         nativeDataType=column.physical_type or column.logical_type or "unknown",
@@ -109,10 +108,11 @@ def _field(column: Column) -> dict[str, Any]:
     )
 
 
-def _described(column: Column) -> str | None:
-    """The description, and what readers see instead who are not cleared for personal data."""
+def _described(published: PublishedTable, column: Column) -> str | None:
+    """The description, what readers see instead who are not cleared for personal data, and what else the contract says for people."""
     masked = f"Masked by {column.mask} for who does not hold the role of personal data." if column.mask else None
-    return " ".join(part for part in (column.description, masked) if part) or None
+    more = column_words(published.contract, published.table, column)
+    return " ".join(part for part in (column.description, masked, more) if part) or None
 
 
 def _foreign_key(rule: Rule, schema: str, table: str) -> dict[str, Any]:

@@ -13,20 +13,21 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from platform_core.contracts.official import Standard
-from platform_core.contracts.service_level_clauses import MEASURED
+from platform_core.contracts.service_level_clauses import OBJECTIVES
 
 Effect = Literal["enforced", "published", "documented only"]
 
 PLATFORM_PROPERTIES: Mapping[Standard, Mapping[str, tuple[str, ...]]] = {
     "odcs": {
-        "customProperties": ("successor", "endOfSupport", "keepPublications", "keepDays"),
+        "customProperties": ("successor", "endOfSupport", "keepPublications", "keepDays", OBJECTIVES),
         "roles[].customProperties": ("domains",),
         "schema[].customProperties": ("model", "incremental", "rowFilter"),
         "schema[].properties[].customProperties": ("mask", "declassified"),
+        "slaProperties[].customProperties": ("objective",),
     },
     "odps": {"inputPorts[].customProperties": ("connection", "personalData")},
 }
-"""Custom properties that the platform acts on, by the clause that holds them. Others are documented only."""
+"""Custom properties that the platform acts on, by the clause that holds them. Others of a contract or product are published."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ _OPTIONS = (
 )
 _TERM = r"\[\]\.(?:username|role|dateIn|dateOut)"
 _OWNER = rf"members{_TERM}"
+_DEFINITIONS = r"authoritativeDefinitions(?:\[\]\.(?:url|type|description))?"
+_MEMBER = r"(?:name|description|role|dateIn|dateOut|replacedByUsername)"
+_CHANNEL = r"support\[\]\.(?:channel|url|tool|scope|description|invitationUrl)"
 _NOTES = "for people; nothing of the warehouse or catalog holds it yet"
 
 _ODCS: tuple[tuple[Effect, str, str], ...] = (
@@ -80,10 +84,11 @@ _ODCS: tuple[tuple[Effect, str, str], ...] = (
     ("enforced", "quality: rule foreign_key; catalog: foreignKeys", rf"{_TABLE}(?:\.properties\[\])?\.relationships\[\]\.(?:from|to)"),
     ("enforced", "custom properties model, incremental, rowFilter: the candidate, whether it stays in place, the rows a reader sees", rf"{_TABLE}\.{_CUSTOM}"),
     ("enforced", "custom properties mask (of the port view) and declassified (lint: a derived column may be less sensitive)", rf"{_COLUMN}\.{_CUSTOM}"),
-    ("enforced", "custom properties successor, endOfSupport, keepPublications, keepDays: retirement and retention of versions", _CUSTOM),
+    ("enforced", "custom properties successor, endOfSupport, keepPublications, keepDays: retirement and retention of versions; objectives and others: catalog", _CUSTOM),
     ("enforced", "access read: those domains read without asking; custom property domains says which", rf"roles\[\]\.(?:access|{_CUSTOM})"),
     ("enforced", "warehouse: reader roles and their grants; Dagster", r"roles\[\]\.role"),
-    ("enforced", "property freshness: Dagster freshness policy; others are documented only", r"slaProperties\[\]\.(?:property|value|unit|element)"),
+    ("enforced", "property freshness: Dagster freshness policy; every property: catalog", r"slaProperties\[\]\.(?:property|value|unit|element)"),
+    ("enforced", "lint: only objective, a ratio and a window; catalog", rf"slaProperties\[\]\.{_CUSTOM}"),
     ("enforced", "lint: the contract must name the team that answers for it", r"team\.name"),
     ("enforced", "lint: owners are of the domain's team; access: owners approve requests", rf"team\.{_OWNER}|team{_TERM}"),
     ("published", "Dagster: name of the check", rf"{_QUALITY}\.name"),
@@ -96,21 +101,25 @@ _ODCS: tuple[tuple[Effect, str, str], ...] = (
     ("published", "catalog: datasetProperties, granularity", rf"{_TABLE}\.dataGranularityDescription"),
     ("published", "Dagster: column schema; catalog: schemaMetadata", rf"{_COLUMN}\.description"),
     ("published", "catalog: label of the column", rf"{_COLUMN}\.businessName"),
+    ("published", "catalog: words beside the column; examples only where no personal data is", rf"{_COLUMN}\.(?:examples|deprecated|transform(?:Logic|Description)|{_DEFINITIONS})"),
+    ("published", "catalog: words beside the column; lint: lineage of what Python makes", rf"{_COLUMN}\.transformSourceObjects"),
+    ("published", "catalog: tag of the column", rf"{_COLUMN}\.criticalDataElement"),
+    ("published", "catalog: links of the dataset", rf"(?:description\.|{_TABLE}\.)?{_DEFINITIONS}|{_CHANNEL}"),
+    ("published", "catalog: properties of the dataset", r"name|tenant|contractCreatedTs|description\.usage|price\.price\w+|team\.description"),
+    ("published", "catalog: properties of the dataset", rf"{_TABLE}\.(?:businessName|physicalType|logicalType|deprecated)"),
+    ("published", "catalog: properties of the dataset", r"roles\[\]\.(?:description|(?:first|second)LevelApprovers)"),
+    ("published", "catalog: properties of the dataset", r"slaProperties\[\]\.(?:description|driver|schedule|scheduler|valueExt)"),
+    ("published", "catalog: properties of the dataset", rf"customProperties\[\]\.description|team(?:\.members)?\[\]\.{_MEMBER}"),
     ("documented only", "data lives where MESH_WAREHOUSE_DSN says, in the schema that the id gives", r"servers(?:\[\].*)?"),
-    ("documented only", "the platform bills nobody", r"price(?:\..*)?"),
-    ("documented only", "the product's team owns what is published", r"team\.(?:description|tags)|team(?:\.members)?\[\]\.(?:name|description|replacedByUsername|tags)"),
-    ("documented only", "the product's support channels are published", r"support(?:\[\]\..*)?"),
-    ("documented only", "who approves is decided by the owners of the domain", r"roles\[\]\.(?:firstLevelApprovers|secondLevelApprovers)"),
+    ("documented only", "the product's team owns what is published", r"team\.tags|team(?:\.members)?\[\]\.tags"),
     ("documented only", "how the data is laid out and made is the model's", rf"{_COLUMN}\.(?:partition\w+|encryptedName|transform\w+)"),
     ("documented only", "Postgres keeps what is inside of a column as one value", rf"{_COLUMN}\.(?:properties|map)"),
     ("documented only", "not compiled to a rule; write one of SQL", rf"{_COLUMN}\.logicalTypeOptions\.{_OPTIONS}"),
     ("documented only", "rules run at each publication, on the platform's engine", rf"{_QUALITY}\.(?:schedule|scheduler|engine|implementation|method)"),
     ("documented only", _NOTES, r"(?:.*[.\]])?(?:id|authoritativeDefinitions|synonyms|context|customProperties)(?:\[.*|\..*)?"),
     ("documented only", _NOTES, rf"{_QUALITY}\.(?:businessImpact|tags)"),
-    ("documented only", _NOTES, r"name|tenant|contractCreatedTs|slaDefaultElement|description\.usage|roles\[\]\.description"),
-    ("documented only", _NOTES, rf"{_TABLE}\.(?:businessName|physicalType|logicalType)|{_TABLE}(?:\.properties\[\])?\.(?:deprecated|relationships\[\]\.type)"),
-    ("documented only", _NOTES, rf"{_COLUMN}\.(?:examples|criticalDataElement|semanticType|enum\[\]\.(?:description|label|tags))"),
-    ("documented only", _NOTES, r"slaProperties\[\]\.(?:description|driver|schedule|scheduler|valueExt)"),
+    ("documented only", _NOTES, rf"slaDefaultElement|{_TABLE}(?:\.properties\[\])?\.relationships\[\]\.type"),
+    ("documented only", _NOTES, rf"{_COLUMN}\.(?:semanticType|enum\[\]\.(?:description|label|tags))"),
 )  # fmt: skip
 
 _ODPS: tuple[tuple[Effect, str, str], ...] = (
@@ -129,13 +138,15 @@ _ODPS: tuple[tuple[Effect, str, str], ...] = (
     ("published", "catalog: name of the data product", r"name"),
     ("published", "catalog: properties of the data product", r"type"),
     ("published", "Dagster: tags of the assets; catalog: tags", r"tags"),
-    ("published", "lint: a product has a channel; Dagster: link; catalog: links", r"support\[\]\.(?:channel|url|scope)"),
-    ("documented only", "ports are known by their contract", r"(?:in|out)putPorts\[\]\.(?:name|type|description|tags|deprecated)"),
-    ("documented only", "the platform has its own ways in", r"managementPorts(?:\[\].*)?"),
-    ("documented only", _NOTES, r"outputPorts\[\]\.sbom(?:\[\].*)?"),
+    ("published", "lint: a product has a channel; Dagster: link; catalog: links", _CHANNEL),
+    ("published", "catalog: links of the data product", rf"(?:description\.)?{_DEFINITIONS}|managementPorts\[\]\.(?:name|content|url|description)"),
+    ("published", "catalog: links of the data product", r"outputPorts\[\]\.sbom\[\]\.(?:type|url)"),
+    ("published", "catalog: properties of the data product", r"(?:in|out)putPorts\[\]\.(?:name|type|description|deprecated)"),
+    ("published", "catalog: properties of the data product", rf"tenant|productCreatedTs|{_CUSTOM}|customProperties\[\]\.description|team\.description|team\.members\[\]\.{_MEMBER}"),
+    ("documented only", "the platform has its own ways in", r"managementPorts\[\]\.(?:type|channel|tags|deprecated)"),
+    ("documented only", _NOTES, r"(?:in|out)putPorts\[\]\.tags|outputPorts\[\]\.sbom\[\]\.tags"),
     ("documented only", _NOTES, r"(?:.*[.\]])?(?:id|authoritativeDefinitions|synonyms|context|customProperties)(?:\[.*|\..*)?"),
-    ("documented only", _NOTES, r"team\.(?:description|tags|members\[\]\.(?:name|description|replacedByUsername|tags))"),
-    ("documented only", _NOTES, r"support\[\]\.(?:description|invitationUrl|tags|tool)|tenant|productCreatedTs|deprecated"),
+    ("documented only", _NOTES, r"team\.(?:tags|members\[\]\.tags)|support\[\]\.tags|deprecated"),
 )  # fmt: skip
 
 CLAUSES: Mapping[Standard, tuple[Clause, ...]] = {
@@ -151,14 +162,15 @@ def clause_of(standard: Standard, path: str) -> Clause | None:
     return next((clause for clause in CLAUSES[standard] if clause.paths.fullmatch(path)), None)
 
 
+_PUBLISHED = frozenset({"customProperties[]"})
+
+
 def undelivered(standard: Standard, path: str, item: Mapping[str, Any]) -> str | None:
     """What to call an item of a list that stays a document although others of its list are enforced; None for one that counts."""
     if standard == "odcs" and path.endswith("quality[]") and item.get("type") in {"text", "custom"}:
         label = item.get("name") or item.get("metric") or item.get("rule") or item["type"]
         return f"quality rule {str(label)!r} of type {item['type']}"
-    if standard == "odcs" and path == "slaProperties[]" and item.get("property") not in MEASURED:
-        return f"service level {item.get('property')!r}"
     known = PLATFORM_PROPERTIES[standard].get(path.removesuffix("[]"))
-    if known is not None and item.get("property") not in known:
+    if known is not None and path not in _PUBLISHED and item.get("property") not in known:
         return f"custom property {item.get('property')!r}"
     return None

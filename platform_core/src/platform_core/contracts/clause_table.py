@@ -31,7 +31,8 @@ and looks at everything that is compiled from the files: lint, rules, warehouse,
 A key that is no clause is an error with file and line. `schema[].properties[]` stands for columns; what is inside of a column
 of type object, array or map is one value for Postgres and documented only, whatever the clause.
 
-Custom properties that the platform acts on (others are documented only, or an error where a slip would cost something):
+Custom properties that the platform acts on. Others of a contract or product are published under their names (`custom.<name>`); elsewhere
+they are documented only, or an error where a slip would cost something:
 
 | file | clause | properties |
 |---|---|---|

@@ -244,6 +244,7 @@ class DataProduct:
     path: Path
     owner_terms: tuple[OwnerTerm, ...] = ()
     documented_only: tuple[tuple[str, Location], ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     @property
     def schema(self) -> str:

@@ -189,6 +189,7 @@ def _product(document: Document, domain: str, contracts: _Contracts, problems: l
         path=document.path,
         documented_only=tuple(documented),
         owner_terms=owner_terms(data.get("team")),
+        raw=data,
     )
 
 

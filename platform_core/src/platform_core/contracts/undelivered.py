@@ -62,9 +62,9 @@ class _Walk:
         if not isinstance(item, Mapping):
             return
         label = undelivered(self._standard, path, item)
+        self._slip(path, item, steps)
         if label is not None:
             self._tell(label, _holder(named), steps)
-            self._slip(path, item, steps)
             return
         name = next((str(item[key]) for key in _NAMES if isinstance(item.get(key), str)), None)
         self.mapping(item, path, steps, (*named, f"={name or f'{named[-1]}[{steps[-1]}]'}"))
@@ -73,7 +73,7 @@ class _Walk:
         """A custom property that nearly bears a name that the platform acts on; tables, roles and inputs refuse every other name."""
         known = PLATFORM_PROPERTIES[self._standard].get(path.removesuffix("[]"))
         given = item.get("property")
-        if known is not None and path in _OPEN and isinstance(given, str) and (hint := did_you_mean(given, known)):
+        if known is not None and path in _OPEN and isinstance(given, str) and given not in known and (hint := did_you_mean(given, known)):
             message = f"the custom property {given!r} does nothing here{hint}"
             remedy = "correct the name, or choose one that resembles none of the platform's"
             self.problems.append(Problem("custom-property", message, self._document.at(*steps, "property"), remedy, "warning"))
