@@ -42,6 +42,21 @@ def test_options_of_connections_mean_nothing_for_files(mesh: Any, applied: Any) 
     assert "is a drop of files, which knows no --discover" in said.err
 
 
+def test_a_table_that_somebody_dropped_comes_back_without_the_files(mesh: Any, applied: Any, files: Path, empty_database: Any) -> None:
+    drops = files / "domains/marketing/drops/budgets"
+    rows = mesh("ingest", "marketing/budgets", "--json").json()["rows"]
+    for path in drops.glob("*.csv"):
+        path.unlink()
+    with empty_database.connect_domain("marketing") as connection:
+        connection.execute("DROP TABLE marketing_raw.campaign_budgets")
+    assert [sync["status"] for sync in mesh("ingest", "marketing/budgets", "--syncs", "--json").json()["syncs"]] == ["succeeded"] * 2
+    refused = mesh("ingest", "marketing/budgets", "--replay", "latest")
+    assert refused.code != 0 and "./mesh ingest marketing/budgets --replay all" in refused.err
+    assert mesh("ingest", "marketing/budgets", "--replay", "all", "--full-refresh").code == 2
+    said = mesh("ingest", "marketing/budgets", "--replay", "all")
+    assert f"marketing_raw.campaign_budgets: {rows:,} rows" in said.out and "2 syncs replayed" in said.out
+
+
 def test_a_misspelt_drop_is_guessed(mesh: Any, applied: Any) -> None:
     assert "did you mean 'marketing/budgets'?" in mesh("ingest", "marketing/budget").err
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from platform_core.cli.connection_names import complete_connection, complete_stream, find_connection, paths_from
-from platform_core.cli.ingest_drop import find_drop, ingest_drop, refuse_options
-from platform_core.cli.replay import complete_sync, show_syncs
+from platform_core.cli.ingest_drop import drop_as_connection, find_drop, ingest_drop, refuse_options
+from platform_core.cli.replay import complete_sync, replay_files, show_syncs
 from platform_core.cli.replay import replay as replay_raw
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts import did_you_mean
@@ -74,17 +74,15 @@ def ingest(
     with paths_from(session.settings.repo):
         drop = find_drop(session.settings.repo, connection)
         if drop is not None:
-            refuse_options(
-                drop,
-                {
-                    "--stream": stream,
-                    "--accept-changes": accept_changes,
-                    "--check": check,
-                    "--discover": discover,
-                    "--replay": replay,
-                    "--syncs": syncs,
-                },
-            )
+            refuse_options(drop, {"--stream": stream, "--accept-changes": accept_changes, "--check": check, "--discover": discover})
+            if replay is not None or syncs:
+                if full_refresh or (syncs and replay):
+                    raise typer.BadParameter("--replay and --syncs go with nothing else")
+                if replay is None:
+                    show_syncs(session, drop_as_connection(drop), as_json)
+                else:
+                    replay_files(session, drop, replay, as_json)
+                return
             raise typer.Exit(ingest_drop(session, drop, full_refresh=full_refresh, as_json=as_json))
         loaded = find_connection(session.settings.repo, connection)
         if replay is not None or syncs:

@@ -9,6 +9,7 @@ from platform_core.cli.session import Session, err, out, print_json
 from platform_core.errors import MeshError
 
 if TYPE_CHECKING:
+    from platform_core.ingestion import Connection
     from platform_core.ingestion.drops import Drop, DropProgress, DropResult
 
 
@@ -55,6 +56,13 @@ def ingest_drop(session: Session, drop: Drop, *, full_refresh: bool, as_json: bo
     else:
         _print(drop, result)
     return 1 if result.quarantined else 0
+
+
+def drop_as_connection(drop: Drop) -> Connection:
+    """As what its syncs and raw copies are kept."""
+    from platform_core.ingestion.drops.load_file import as_connection
+
+    return as_connection(drop)
 
 
 def refuse_options(drop: Drop, given: dict[str, object]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
 from platform_core.cli.session import Session, err, out, print_json
+from platform_core.errors import MeshError
 
 if TYPE_CHECKING:
-    from platform_core.ingestion import Connection, ReplayProgress
+    from platform_core.ingestion import Connection, ReplayProgress, ReplayResult
+    from platform_core.ingestion.drops import Drop
 
 WORDS = ("latest", "all")
 
@@ -72,19 +76,46 @@ def replay(session: Session, connection: Connection, which: str, streams: list[s
     """Loads raw copies again and prints what came of it."""
     from platform_core.ingestion import run_replay
 
-    with err.status(f"checking the raw copies of {connection.id}") as status:
+    with _replaying(connection.id) as show:
+        result = run_replay(
+            connection, which, warehouse=session.warehouse, settings=session.settings, streams=streams or None, on_progress=show
+        )
+    _print(connection.id, result, as_json)
+
+
+def replay_files(session: Session, drop: Drop, which: str, as_json: bool) -> None:
+    """Loads the raw copies of dropped files again and prints what came of it.
+
+    Raises:
+        MeshError: Something else than everything was asked for.
+    """
+    from platform_core.ingestion.drops import replay_drop
+
+    if which != "all":
+        raise MeshError(
+            f"{drop.id} is a drop of files: which of them count follows from all of them", remedy=f"./mesh ingest {drop.id} --replay all"
+        )
+    with _replaying(drop.id) as show:
+        result = replay_drop(drop, warehouse=session.warehouse, settings=session.settings, on_progress=show)
+    _print(drop.id, result, as_json)
+
+
+@contextmanager
+def _replaying(name: str) -> Generator[Callable[[ReplayProgress], None]]:
+    with err.status(f"checking the raw copies of {name}") as status:
 
         def show(progress: ReplayProgress) -> None:
             rows = sum(progress.rows.values())
             status.update(f"replaying {progress.sync_id} ({progress.number} of {progress.syncs}): {rows:,} rows, {progress.seconds:.0f} s")
 
-        result = run_replay(
-            connection, which, warehouse=session.warehouse, settings=session.settings, streams=streams or None, on_progress=show
-        )
+        yield show
+
+
+def _print(name: str, result: ReplayResult, as_json: bool) -> None:
     if as_json:
-        print_json({"connection": connection.id, "syncs": result.syncs, "rows": result.rows, "seconds": round(result.seconds, 2)})
+        print_json({"connection": name, "syncs": result.syncs, "rows": result.rows, "seconds": round(result.seconds, 2)})
         return
-    for name, rows in result.rows.items():
-        out.print(f"{result.tables[name]}: {rows:,} rows", markup=False)
+    for stream, rows in result.rows.items():
+        out.print(f"{result.tables[stream]}: {rows:,} rows", markup=False)
     count = len(result.syncs)
     out.print(f"{result.seconds:.1f} s; {count} sync{'s' if count != 1 else ''} replayed, the source was not asked", soft_wrap=True)

@@ -120,16 +120,37 @@ def run_replay(
         LoadError: A table belongs to another connection.
         LakeError: The lake cannot be read.
     """
-    began = time.monotonic()
     with locked_session(warehouse, connection) as session:
         settle_dead_syncs(session, connection, settings.lake_url)
-        plan = plan_replay(connection, replayable_syncs(connection, settings), which, streams)
-        for manifest in plan.syncs:
-            if manifest.sha256 is not None:
-                _object(connection, settings, manifest).verify(manifest.sha256)
-        with session.transaction():
-            work = _Replay(session, connection, settings, plan, began, on_progress)
-            work.run()
+        known = replayable_syncs(connection, settings)
+        return replay_known(session, connection, known, which, settings=settings, streams=streams, on_progress=on_progress)
+
+
+def replay_known(
+    session: psycopg.Connection[Any],
+    connection: Connection,
+    known: Sequence[SyncManifest],
+    which: str,
+    *,
+    settings: Settings,
+    streams: Collection[str] | None = None,
+    on_progress: Callable[[ReplayProgress], None] | None = None,
+    in_transaction: Callable[[], None] | None = None,
+) -> ReplayResult:
+    """As `run_replay`, of syncs that the caller has read, in a session that holds the connection's lock.
+
+    ``in_transaction`` is called when the rows are there, in their transaction.
+    """
+    began = time.monotonic()
+    plan = plan_replay(connection, known, which, streams)
+    for manifest in plan.syncs:
+        if manifest.sha256 is not None:
+            _object(connection, settings, manifest).verify(manifest.sha256)
+    with session.transaction():
+        work = _Replay(session, connection, settings, plan, began, on_progress)
+        work.run()
+        if in_transaction is not None:
+            in_transaction()
     return ReplayResult(tuple(manifest.sync_id for manifest in plan.syncs), work.rows, work.tables, time.monotonic() - began)
 
 

@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS mesh.dropped_files (
     content_hash text NOT NULL,               -- SHA-256
     fingerprint  text NOT NULL,               -- size and time, or the store's ETag: what a listing shows
     bytes        bigint NOT NULL,
-    status       text NOT NULL CHECK (status IN ('loaded', 'replaced', 'quarantined')),
+    status       text NOT NULL CHECK (status IN ('loaded', 'replaced', 'quarantined', 'lost')),  -- lost: with the dropped table
     is_current   boolean NOT NULL,            -- the file holds this content now
     sync_id      text,                        -- the load that brought the rows; files of the same content share it
     loaded_as    text NOT NULL,               -- the file's name in that load, the value of the column _file
@@ -70,6 +70,8 @@ CREATE TABLE IF NOT EXISTS mesh.dropped_files (
     noted_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (domain, drop_name, path, content_hash)
 );
+ALTER TABLE mesh.dropped_files DROP CONSTRAINT IF EXISTS dropped_files_status_check;
+ALTER TABLE mesh.dropped_files ADD CONSTRAINT dropped_files_status_check CHECK (status IN ('loaded', 'replaced', 'quarantined', 'lost'));
 CREATE INDEX IF NOT EXISTS dropped_files_by_content ON mesh.dropped_files (domain, drop_name, content_hash);
 CREATE UNIQUE INDEX IF NOT EXISTS dropped_files_current ON mesh.dropped_files (domain, drop_name, path) WHERE is_current;
 

@@ -164,6 +164,13 @@ def widen_column(connection: Connection, target: sql.Composable, column: Column)
     )
 
 
+def retype_empty_column(connection: Connection, target: sql.Composable, column: Column) -> None:
+    """Gives a column that holds no value the type of ``column``."""
+    connection.execute(
+        sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {} USING NULL").format(target, sql.Identifier(column.name), sql.SQL(column.kind.value))
+    )
+
+
 def create_staging(connection: Connection, staging: sql.Composable, columns: Sequence[Column], *, meta: str, generation: int) -> None:
     """A session's private table for rows that are not visible yet: no write-ahead log, gone with the session.
 

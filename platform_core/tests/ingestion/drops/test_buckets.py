@@ -11,8 +11,6 @@ from dropped_inbox import Inbox
 
 from platform_core.ingestion.drops import DropLocationError
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -148,6 +149,23 @@ def test_types_are_kept(inbox: Inbox) -> None:
         (None, "8", 2, changes),
     ]
     assert any("new column extra" in note for note in loaded.schema_changes)
+
+
+def test_the_first_values_of_an_empty_column_decide_its_type(inbox: Inbox) -> None:
+    """A header alone, or a column that nobody filled, would otherwise be text for ever."""
+    inbox.put("a.csv", "id,day,code,note\n")
+    inbox.look()
+    inbox.declaration = {"options": {"types": {"code": "text"}}}
+    inbox.put("b.csv", "id,day,code,note\n1,2026-01-01,7,\n")
+    (loaded,) = inbox.look().loaded
+    assert inbox.types() == {"_file": "text", "_file_row": "bigint", "id": "bigint", "day": "date", "code": "text", "note": "text"}
+    assert inbox.rows("id, day, code, note") == [(1, date(2026, 1, 1), "7", None)]
+    assert loaded.schema_changes == (
+        "column id text became bigint: it had no value yet", "column day text became date: it had no value yet",
+    )  # fmt: skip
+    inbox.put("c.csv", "id,day,code,note\nx,2026-01-02,8,5\n")
+    assert inbox.look().loaded[0].unfit == {"id": 1}, "a column with values keeps its type"
+    assert inbox.types()["note"] == "bigint"
 
 
 def test_an_integer_column_grows_to_numbers(inbox: Inbox) -> None:

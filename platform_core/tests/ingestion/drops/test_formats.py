@@ -65,11 +65,18 @@ def test_numbers_with_a_comma_do_not_hide_the_semicolon(inbox: Inbox) -> None:
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
 def test_the_encoding_is_found_out(inbox: Inbox, encoding: str) -> None:
     inbox.put("a.csv", "größe,preis\nübergroß,5 €\n".encode(encoding))
     inbox.look()
     assert inbox.rows('"größe", preis') == [("übergroß", "5 €")]
+
+
+@pytest.mark.parametrize("first", ["sep=|", '"sep=|"', "SEP=|"])
+def test_a_first_line_for_excel_names_the_separator(inbox: Inbox, first: str) -> None:
+    inbox.put("a.csv", f"{first}\r\nid|name\r\n1|a,b;c\r\n")
+    inbox.look()
+    assert inbox.rows("_file_row, id, name") == [(3, 1, "a,b;c")]
 
 
 def test_empty_lines_and_separators_at_the_end_are_nothing(inbox: Inbox) -> None:

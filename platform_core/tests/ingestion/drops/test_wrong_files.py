@@ -53,7 +53,8 @@ WRONG: list[tuple[str, str, str | bytes, list[str]]] = [
     ("not a number", "a.json", '[{"id": NaN}]', ["holds NaN, which is no JSON"]),
     ("JSON that is no UTF-8", "a.json", b'[{"id":\n "\xff"}]', ["Line 2 is not UTF-8"]),
     ("a broken line", "a.jsonl", '{"id": 1}\n{"id": }\n', ["Line 2 is not JSON", '{"id": }', "Correct line 2"]),
-    ("a line that is a list", "a.jsonl", '{"id": 1}\n[1]\n', ["Line 2 is a list, not an object"]),
+    ("a line that is a list", "a.jsonl", '{"id": 1}\n[1]\n', ["Line 2 is a list, not an object", "[1]", "the ending .json."]),
+    ("lines named as a document", "a.json", '{"id": 1}\n{"id": 2}\n', ["Line 2 is not JSON: Extra data", "the ending .jsonl"]),
     ("half a Parquet file", "a.parquet", b"PAR1" + b"x" * 50, ["not a whole Parquet file"]),
 ]  # fmt: skip
 

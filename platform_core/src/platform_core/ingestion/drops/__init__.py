@@ -6,6 +6,7 @@ from platform_core.ingestion.drops.errors import DropFileError, DropLocationErro
 from platform_core.ingestion.drops.load_file import LoadedFile
 from platform_core.ingestion.drops.location import SeenFile
 from platform_core.ingestion.drops.quarantine import QuarantinedFile
+from platform_core.ingestion.drops.replay import replay_drop
 from platform_core.ingestion.drops.run import DropProgress, DropResult, list_files, new_files, run_drop
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "load_drop",
     "load_drops",
     "new_files",
+    "replay_drop",
     "run_drop",
 ]

@@ -25,6 +25,7 @@ _SAMPLE_ROWS = 50
 _SAMPLE_CHARACTERS = 256_000
 _LONGEST_VALUE = 16_000_000  # a quote that is never closed would swallow the rest of the file into memory
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line by which programs tell Excel the separator
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def open_csv(path: Path, options: ReadOptions) -> FileContent:
         UnreadableFileError: It is no text, or its header cannot be used. Reading the rows raises for what is wrong with them.
     """
     encoding = _encoding(path, options.encoding)
-    form = _Form(encoding, options.delimiter or _delimiter(path, encoding, options.header_row), options.header_row)
+    form = _form(path, encoding, options)
     with _text(path, form) as text:
         _, header = next(_records(text, form), (0, None))
     if header is None:
@@ -53,6 +54,15 @@ def open_csv(path: Path, options: ReadOptions) -> FileContent:
         header.pop()  # separators at the end of the line
     names = check_header(header, f"Line {form.header_row}")
     return FileContent(lambda: _rows(path, form, names), tuple(name for name in names if name), texts=True)
+
+
+def _form(path: Path, encoding: str, options: ReadOptions) -> _Form:
+    header_row, delimiter = options.header_row, options.delimiter
+    with path.open(encoding=encoding, newline="") as text:
+        told = _SEPARATOR_LINE.fullmatch(text.readline(10)) if header_row == 1 else None
+    if told:
+        header_row, delimiter = 2, delimiter or told[1]
+    return _Form(encoding, delimiter or _delimiter(path, encoding, header_row), header_row)
 
 
 def _rows(path: Path, form: _Form, names: tuple[str, ...]) -> Iterator[FileRow]:
@@ -136,6 +146,9 @@ def _encoding(path: Path, wanted: str | None) -> str:
         head = file.read(4)
     if wanted is None and head.startswith(_UTF16):
         wanted = "utf-16"
+    if wanted is None and len(head) == 4:  # UTF-16 that does not say so: every other byte of a Latin letter is 0
+        zeros = [byte == 0 for byte in head]
+        wanted = "utf-16-le" if zeros == [False, True] * 2 else "utf-16-be" if zeros == [True, False] * 2 else None
     if wanted is None:
         if _fits(path, "utf-8-sig"):
             return "utf-8-sig"

@@ -11,6 +11,7 @@ from typing import Any
 from platform_core.ingestion.drops.content import FileContent, FileRow
 from platform_core.ingestion.drops.drop import FILE_COLUMN, ROW_COLUMN
 from platform_core.ingestion.drops.errors import UnreadableFileError, shortened
+from platform_core.ingestion.protocol import dump_json
 
 _LARGEST_JSON = 200_000_000  # one document has to be in memory as a whole; lines do not
 _LARGEST_LINE = 64_000_000
@@ -91,10 +92,13 @@ def _parse(text: str, number: int | None) -> Any:
         raise UnreadableFileError("The file is nested too deeply.", remedy="Write flat rows.") from error
     except json.JSONDecodeError as error:
         line = number or error.lineno
+        lines = number is None and error.msg == "Extra data"  # something follows the first document
         raise UnreadableFileError(
             f"Line {line} is not JSON: {error.msg} at character {error.colno}.",
             found=shortened(error.doc.splitlines()[error.lineno - 1 if number is None else 0]) if error.doc.strip() else None,
-            remedy=f"Correct line {line}; a comma, a quotation mark or a bracket may be missing, or the file was cut off.",
+            remedy="If every line is an object of its own, give the file the ending .jsonl; otherwise put the rows into one list: [...]."
+            if lines
+            else f"Correct line {line}; a comma, a quotation mark or a bracket may be missing, or the file was cut off.",
         ) from error
 
 
@@ -114,8 +118,9 @@ def _check(row: Any, where: str) -> None:
     if not isinstance(row, dict):
         raise UnreadableFileError(
             f"{where} is {_word(row)}, not an object with names and values.",
-            found=shortened(str(row)),
-            remedy='Write every row as an object: {"name": "value"}.',
+            found=shortened(dump_json(row)),
+            remedy='Write every row as an object: {"name": "value"}.'
+            + (" If the file is one list of rows, give it the ending .json." if isinstance(row, list) else ""),
         )
     for name in (FILE_COLUMN, ROW_COLUMN):
         if name in row:

@@ -86,11 +86,39 @@ def has_table(session: Session, drop: Drop) -> bool:
 
 
 def forget_if_table_is_gone(session: Session, drop: Drop) -> None:
-    """A raw table that somebody dropped is filled again from all files. Needs the drop's lock."""
+    """A raw table that somebody dropped is filled again from the files that are still there. Needs the drop's lock.
+
+    Of the others a replay brings the rows: what they held is remembered.
+    """
     if not has_table(session, drop):
         session.execute(
-            "DELETE FROM mesh.dropped_files WHERE domain = %s AND drop_name = %s AND status <> 'quarantined'", (drop.domain, drop.name)
+            "UPDATE mesh.dropped_files SET status = CASE status WHEN 'loaded' THEN 'lost' ELSE status END, is_current = false"
+            " WHERE domain = %s AND drop_name = %s AND status <> 'quarantined'",
+            (drop.domain, drop.name),
         )
+
+
+def standing_loads(session: Session, drop: Drop) -> dict[str, str]:
+    """The loads whose rows belong into the table, with their file's name then: those in it, and those that only the table lost.
+
+    What was lost no longer counts when its content was loaded again, or (where changed files replace) its file has other content now.
+    """
+    rows = session.execute(
+        "SELECT sync_id, min(loaded_as) FROM mesh.dropped_files AS mine WHERE domain = %s AND drop_name = %s AND (status = 'loaded'"
+        " OR status = 'lost' AND NOT EXISTS (SELECT FROM mesh.dropped_files AS other WHERE other.domain = mine.domain"
+        " AND other.drop_name = mine.drop_name AND other.status = 'loaded'"
+        " AND (other.content_hash = mine.content_hash OR %s AND other.path = mine.path))) GROUP BY sync_id",
+        (drop.domain, drop.name, drop.model.changed_file == "replace"),
+    )
+    return dict(rows.fetchall())
+
+
+def note_replayed(session: Session, drop: Drop, sync_ids: list[str]) -> None:
+    """Notes that the rows of these loads are in the table. Belongs into the transaction that brings them."""
+    session.execute(
+        "UPDATE mesh.dropped_files SET status = 'loaded' WHERE domain = %s AND drop_name = %s AND status = 'lost' AND sync_id = ANY (%s)",
+        (drop.domain, drop.name, sync_ids),
+    )
 
 
 def retire_former(session: Session, drop: Drop, path: str, keep: str | None) -> int:

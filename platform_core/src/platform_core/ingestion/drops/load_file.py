@@ -21,6 +21,7 @@ from platform_core.ingestion.connection import Connection, ConnectorReference, S
 from platform_core.ingestion.connector import ConnectorCommand
 from platform_core.ingestion.drops.content import FileContent, open_content
 from platform_core.ingestion.drops.drop import FILE_COLUMN, ROW_COLUMN, Drop
+from platform_core.ingestion.drops.empty_columns import type_empty_columns
 from platform_core.ingestion.drops.errors import UnreadableFileError
 from platform_core.ingestion.drops.inference import Profile, TextReading, choose_kinds, json_schema, profile, typed_value
 from platform_core.ingestion.drops.ledger import Load
@@ -116,8 +117,11 @@ def load_file(
     stored = {column.name: Kind(column.type) for column in table if column.type in _KINDS}
     found = profile(content, reading, stored)
     _check_names(drop, content, found)
+    filled = type_empty_columns(session, drop, table, found)
+    stored |= filled
     kinds, unfit = choose_kinds(found, stored, drop.model.options)
-    work = _Load(session, drop, kinds, name, lake_url)
+    notes = tuple(f"column {column} text became {kind}: it had no value yet" for column, kind in filled.items())
+    work = _Load(session, drop, kinds, name, lake_url, notes)
     return work.run(_values(content, kinds, reading), found.rows, unfit=unfit, in_transaction=in_transaction, on_rows=on_rows)
 
 
@@ -157,8 +161,10 @@ def _values(content: FileContent, kinds: dict[str, Kind], reading: TextReading) 
 
 
 class _Load:
-    def __init__(self, session: psycopg.Connection[Any], drop: Drop, kinds: dict[str, Kind], name: str, lake_url: str) -> None:
-        self._session, self._drop, self._name, self._lake_url = session, drop, name, lake_url
+    def __init__(
+        self, session: psycopg.Connection[Any], drop: Drop, kinds: dict[str, Kind], name: str, lake_url: str, notes: tuple[str, ...]
+    ) -> None:
+        self._session, self._drop, self._name, self._lake_url, self._notes = session, drop, name, lake_url, notes
         self._connection = as_connection(drop)
         self._sync_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(6)}"
         schema = json_schema({FILE_COLUMN: Kind.TEXT, ROW_COLUMN: Kind.BIGINT, **kinds})
@@ -235,7 +241,7 @@ class _Load:
             rows=writer.received,
             replaced=replaced,
             unfit=self._count_unfit(unfit),
-            schema_changes=writer.notes,
+            schema_changes=(*self._notes, *writer.notes),
             sync_id=self._sync_id,
             raw_object=raw_object,
         )
