@@ -16,6 +16,7 @@ from platform_core.ingestion.errors import (
     ProtocolError,
     ReplayError,
     SchemaChangeError,
+    SharedStateError,
 )
 from platform_core.ingestion.offered import OfferedStream, offered_streams
 from platform_core.ingestion.raw_manifest import SyncManifest
@@ -41,6 +42,7 @@ __all__ = [
     "ReplayProgress",
     "ReplayResult",
     "SchemaChangeError",
+    "SharedStateError",
     "StoredConnector",
     "StreamResult",
     "StreamSelection",

@@ -55,5 +55,9 @@ class ConcurrentSyncError(IngestionError):
     """Another sync of the same connection holds the lock."""
 
 
+class SharedStateError(IngestionError):
+    """The streams of a connection have one state in common, so some of them cannot be synced alone."""
+
+
 class ReplayError(IngestionError):
     """A raw copy cannot be loaded again as asked."""

@@ -26,36 +26,6 @@ class Committed:
     rows: int
 
 
-def read_state(session: Session, domain: str, connection: str, tasks: Sequence[StreamTask]) -> list[Json] | Json | None:
-    """The state to hand to the connector, in the form in which it came.
-
-    Streams that are read from the beginning are left out. Returns None when there is nothing to resume.
-    """
-    rows = session.execute(
-        "SELECT kind, namespace, stream, state::text FROM mesh.sync_state WHERE domain = %s AND connection = %s ORDER BY updated_at DESC",
-        (domain, connection),
-    ).fetchall()
-    if not rows:
-        return None
-    resumed = {task.key for task in tasks if task.selection.incremental and not task.replace}
-    kind, _, _, text = rows[0]
-    if kind == "LEGACY":
-        return decode_json(text).get("data") if resumed else None
-    if kind == "GLOBAL":
-        state = decode_json(text)
-        restarted = {task.key for task in tasks} - resumed
-        inner = state.get("global") or {}
-        streams = [entry for entry in inner.get("stream_states") or () if _key(entry) not in restarted]
-        return [{**state, "global": {**inner, "stream_states": streams}}] if resumed else None
-    states = [decode_json(text) for kind, space, name, text in rows if kind == "STREAM" and (space or None, name) in resumed]
-    return states or None
-
-
-def _key(entry: Json) -> StreamKey:
-    descriptor = entry.get("stream_descriptor") or {}
-    return descriptor.get("namespace") or None, str(descriptor.get("name"))
-
-
 def write_state(session: Session, domain: str, connection: str, sync_id: str, state: State) -> None:
     """Stores a state verbatim. Belongs into the transaction that brings its rows."""
     namespace, stream = state.stream or (None, "")

@@ -28,8 +28,9 @@ from platform_core.ingestion.protocol import Control, Json, Log
 from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
 from platform_core.ingestion.recovery import settle_dead_syncs
 from platform_core.ingestion.result import Progress, SyncResult, stream_result
+from platform_core.ingestion.resuming import read_state
 from platform_core.ingestion.session import locked_session
-from platform_core.ingestion.state import Committed, committed_streams, cursor_of, finish_sync, read_state, start_sync, stored_states
+from platform_core.ingestion.state import Committed, committed_streams, cursor_of, finish_sync, start_sync, stored_states
 from platform_core.lake import RawCopy, RawCopyError
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
@@ -72,6 +73,7 @@ def run_sync(
         ConnectorError: The connector failed; the message is its own.
         ProtocolError: The connector's own counts say that rows were lost.
         SchemaChangeError: The source's schema changed, and the connection's policy is to pause.
+        SharedStateError: The streams share one state, so that some of them cannot be synced alone.
         LoadError: The warehouse cannot take the rows.
         RawCopyError: The lake cannot take the raw copy.
     """
@@ -158,7 +160,7 @@ class _Sync:
             id_prefix=self._id_prefix,
             tasks=self._tasks,
         )
-        state = read_state(session, connection.domain, connection.name, self._tasks)
+        state = read_state(session, connection, self._tasks)
         manifest = start_manifest(
             connection,
             command=self._command,
