@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psutil
 import psycopg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 
+from platform_core.orchestration.conditions import SENSOR
+from platform_core.orchestration.local_instance import instance_home
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
@@ -178,15 +182,50 @@ def running_platform(published_platform: Platform) -> Iterator[Platform]:
 
 @pytest.fixture
 def quiet_platform(running_platform: Platform) -> Iterator[Platform]:
-    """The platform when nothing runs."""
-    wait_for("quiet", lambda: not _active(running_platform))
+    """The platform when nothing runs, and nothing is about to."""
+    wait_for("quiet", _Quiet(running_platform).look)
     yield running_platform
-    wait_for("quiet", lambda: not _active(running_platform))
+    wait_for("quiet", lambda: None not in _ends(running_platform))
 
 
-def _active(platform: Platform) -> list[Any]:
-    query = "{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED]}) { ... on Runs { results { runId } } } }"
-    return platform.graphql(query)["runsOrError"]["results"]
+def _ends(platform: Platform) -> list[float | None]:
+    """When the last runs ended."""
+    runs = platform.graphql("{ runsOrError(limit: 100) { ... on Runs { results { endTime } } } }")["runsOrError"]["results"]
+    return [run["endTime"] for run in runs]
+
+
+class _Quiet:
+    """Whether every location has looked for news, from start to end, since the last run ended, and found none."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._looks: dict[str, set[float]] = {}
+
+    def look(self) -> bool:
+        """Whether it is quiet by now; looked at again and again."""
+        looks = self._begun()  # before the runs: a look that started one is not taken for a quiet one
+        ends = _ends(self._platform)
+        waiting = self._platform.rows("SELECT count(*) FROM mesh.run_requests WHERE taken_at IS NULL")[0][0]
+        ended = max((end for end in ends if end is not None), default=0.0)
+        if waiting or None in ends:
+            self._looks.clear()
+            return False
+        for location, began in looks.items():
+            if began > ended:
+                self._looks.setdefault(location, set()).add(began)
+        # One that begins after another began, began after the other's end.
+        return len(self._looks) == len(looks) and all(len(begun) >= 2 for begun in self._looks.values())
+
+    def _begun(self) -> dict[str, float]:
+        """When the conditions of each location were last begun to be evaluated."""
+        found: dict[str, float] = {}
+        settings = Settings.load({"MESH_REPO": str(self._platform.repo), "MESH_HOME": str(self._platform.home)})
+        with dg.DagsterInstance.from_config(str(instance_home(settings))) as instance:
+            for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
+                if state.instigator_name == SENSOR:
+                    location = state.origin.repository_origin.code_location_origin.location_name
+                    found[location] = float(getattr(state.instigator_data, "last_tick_timestamp", None) or 0)
+        return found
 
 
 def wait_for(what: str, look: Callable[[], Any], seconds: float = 240) -> Any:

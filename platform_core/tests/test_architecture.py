@@ -19,7 +19,6 @@ import yaml
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, parse_all
 
-pytestmark = pytest.mark.timeout(240)
 PACKAGE = "platform_core"
 HEAVY = ("great_expectations", "datahub", "pandas", "pyspark", "dagster_dbt", "dagster_airbyte", "dagster_k8s")
 

@@ -17,8 +17,6 @@ from platform_core.ingestion.drops import load_drop, run_drop
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture
 def settings(repo: Path, tmp_path: Path) -> Settings:

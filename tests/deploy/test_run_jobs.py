@@ -364,7 +364,7 @@ def running(command: list[str], environment: dict[str, str], folder: Path) -> It
             yield process
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def listens(port: int) -> bool:
@@ -373,7 +373,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
     """Polls; fails at once when the process has ended."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -11,7 +11,7 @@ from tests.conftest import Platform, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for a whole platform
 
-HOP_SECONDS = 10  # from a publication to the start of the consumer's run
+HOP_SECONDS = 25  # from a publication to the start of the consumer's run: 3 to 5 where nothing else is to do; stock sensors look every 30
 RULE = "orders__amount_usd__range"
 
 
@@ -21,6 +21,12 @@ def publication(platform: Platform, contract: str) -> tuple[str, float]:
         "SELECT publication, extract(epoch FROM served_since) FROM mesh.ports WHERE contract_id = %s", contract
     )
     return name, float(since)
+
+
+def _other(platform: Platform, contract: str, former: str) -> tuple[str, float] | None:
+    """What a port serves, and since when, once that is another publication than the former."""
+    name, since = publication(platform, contract)
+    return None if name == former else (name, since)
 
 
 def runs_of(platform: Platform, domain: str) -> list[dict[str, Any]]:
@@ -53,11 +59,10 @@ def test_a_new_sync_leads_to_the_last_product_by_events_alone(quiet_platform: Pl
 
     platform.run("ingest", "sales/shop")
 
-    wait_for("sales publishes", lambda: publication(platform, "sales.orders.orders")[0] != orders)
-    _, published = publication(platform, "sales.orders.orders")
-    wait_for("marketing publishes", lambda: publication(platform, "marketing.customer_segments.customer_segments")[0] != segments)
-    run = next(run for run in runs_of(platform, "marketing") if run["startTime"] and run["startTime"] >= published)
-    assert run["startTime"] - published < HOP_SECONDS
+    _, published = wait_for("sales publishes", lambda: _other(platform, "sales.orders.orders", orders))
+    wait_for("marketing publishes", lambda: _other(platform, "marketing.customer_segments.customer_segments", segments))
+    started = min(run["startTime"] for run in runs_of(platform, "marketing") if run["startTime"] and run["startTime"] >= published)
+    assert started - published < HOP_SECONDS
 
 
 def test_a_broken_rule_keeps_the_former_version_and_stops_at_the_port(quiet_platform: Platform) -> None:
@@ -95,9 +100,9 @@ def test_a_broken_rule_keeps_the_former_version_and_stops_at_the_port(quiet_plat
     assert len(runs_of(platform, "marketing")) == consumers
 
     platform.run("ingest", "sales/shop")  # the next good candidate heals the port
-    wait_for("sales publishes again", lambda: publication(platform, "sales.orders.orders")[0] != before)
+    wait_for("sales publishes again", lambda: _other(platform, "sales.orders.orders", before))
     wait_for("the check is green", lambda: _check(platform, RULE)["status"] == "SUCCEEDED")
-    wait_for("marketing follows", lambda: publication(platform, "marketing.customer_segments.customer_segments")[0] != segments)
+    wait_for("marketing follows", lambda: _other(platform, "marketing.customer_segments.customer_segments", segments))
 
 
 # The candidate is a sealed version that its build view shows; putting a table of the same shape in the view's place is what a

@@ -6,8 +6,6 @@ import pytest
 
 from platform_core.cli.bench_mask import bench_mask
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def test_every_contestant_reads_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     document = bench_mask(1, rows=200, columns=20)

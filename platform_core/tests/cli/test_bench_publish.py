@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from platform_core.cli.bench_publish import bench_publish
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def test_every_contestant_is_published_audited_and_rolled_back() -> None:

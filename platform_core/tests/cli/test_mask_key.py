@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytestmark = pytest.mark.timeout(180)
 Mesh = Any  # the fixtures' types; test modules do not import each other
 Applied = Any
 

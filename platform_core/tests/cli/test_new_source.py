@@ -181,7 +181,6 @@ def test_on_a_terminal_it_asks(mesh: Mesh, files: Path, crm: Any, monkeypatch: p
     assert "1. leads" in said.err and "2. Login" in said.err and "Where the API is" in said.err
 
 
-@pytest.mark.timeout(120)
 def test_the_real_faker_is_asked_and_its_files_load_untouched(mesh: Mesh, files: Path) -> None:
     arguments = ("--connector", "airbyte-source-faker==7.2.1", "--set", "count=100", "--stream", "users", "--yes", "--json")
     said = mesh("new", "source", "marketing/people", *arguments)

@@ -19,7 +19,6 @@ from platform_core.warehouse import Warehouse, readers
 if TYPE_CHECKING:
     from conftest import Applied, Mesh
 
-pytestmark = pytest.mark.timeout(180)
 OLD, NEW = "inventory.items.items", "inventory.items.items_v2"
 FOLDER = "domains/inventory/src/inventory/defs/items"
 SALES = ("domains/sales/src/sales/defs/orders", "dbt_projects/sales_dbt/models")

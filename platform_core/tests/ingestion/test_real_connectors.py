@@ -16,7 +16,6 @@ from platform_core.ingestion import ConnectorCommand, ConnectorError, ConnectorR
 from platform_core.ingestion.conversation import request
 from platform_core.settings import Settings
 
-pytestmark = pytest.mark.timeout(240)
 CONNECTORS = {"file": "0.5.39", "github": "2.7.1", "notion": "3.2.0"}
 CSV = """id,name,amount,note
 00123,Ada,19.99,"a, ""quoted"" note"

@@ -16,7 +16,6 @@ from platform_core.orchestration import dbt_assets
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, parse_all
 
-pytestmark = pytest.mark.timeout(180)
 DOMAINS = ("customer", "inventory", "sales", "marketing")
 
 

@@ -17,7 +17,6 @@ from platform_core.orchestration.drop_assets import Decision, Memory, decide, dr
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
-pytestmark = pytest.mark.timeout(60)
 KEY = dg.AssetKey(["sales", "raw", "by_hand"])
 
 

@@ -24,7 +24,6 @@ from platform_core.orchestration.local_instance import write_instance
 from platform_core.settings import Settings
 from platform_core.warehouse import EmbeddedPostgres, Warehouse, prepare_databases
 
-pytestmark = pytest.mark.timeout(120)
 FAKE = Path(__file__).parents[1] / "ingestion" / "fake_connector.py"
 NOBODY: Any = None  # the launcher needs no workspace
 ROW = {"send": {"type": "RECORD", "record": {"stream": "orders", "data": {"id": 1}, "emitted_at": 1}}}

@@ -19,7 +19,6 @@ from platform_core.orchestration.port_assets import code_version
 from platform_core.publishing import audit_candidate, failed_checks, publications, served
 from platform_core.warehouse import Warehouse, apply
 
-pytestmark = pytest.mark.timeout(120)
 PERSONAL = {"restricted", "confidential", "pii", "sensitive"}
 
 

@@ -15,7 +15,6 @@ from platform_core.publishing import publish, rollback
 from platform_core.quality import AuditReport
 from platform_core.warehouse import Warehouse, apply
 
-pytestmark = pytest.mark.timeout(60)
 PORT = dg.AssetKey(["inventory", "items", "items"])
 
 

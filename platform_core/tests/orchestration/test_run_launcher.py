@@ -29,7 +29,6 @@ from platform_core.orchestration.run_launcher import WORKER_TAG, WarmRunLauncher
 from platform_core.settings import Settings
 from platform_core.warehouse import EmbeddedPostgres, Warehouse, prepare_databases
 
-pytestmark = pytest.mark.timeout(120)
 JOBS = Path(__file__).with_name("launched_jobs.py")
 NOBODY: Any = None  # the launcher needs no workspace
 

@@ -12,7 +12,6 @@ import pytest
 from platform_core.orchestration.run_requests import pending_requests, request_run, run_request_sensor
 from platform_core.warehouse import Warehouse
 
-pytestmark = pytest.mark.timeout(60)
 Tick = Callable[[], list[dg.RunRequest]]
 
 

@@ -9,7 +9,6 @@ from port_bench import Port, passes, table
 
 from platform_core.transformation import read_manifest
 
-pytestmark = pytest.mark.timeout(120)
 EVENTS = {"id": "integer", "amount": "integer"}
 FILES = {
     "dbt_project.yml": "name: shop\nversion: '1.0'\nprofile: shop\nmodel-paths: [models]\nflags: {send_anonymous_usage_stats: false}\n",

@@ -13,8 +13,6 @@ from platform_core.publishing import PublishingError, pin, prune, publications, 
 from platform_core.publishing.retention import KEPT
 from platform_core.warehouse import readers
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def _publish(port: Port, *numbers: int) -> list[str]:
     made: list[str] = []

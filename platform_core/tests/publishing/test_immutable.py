@@ -11,7 +11,6 @@ from platform_core.contracts import naming
 from platform_core.publishing import publications, publish, rollback
 from platform_core.warehouse import apply
 
-pytestmark = pytest.mark.timeout(60)
 CHANGES = (
     "INSERT INTO sales_orders_data.{version} VALUES (9, 'x')",
     "UPDATE sales_orders_data.{version} SET number = 9",

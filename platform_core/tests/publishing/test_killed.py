@@ -10,7 +10,6 @@ from port_bench import Port, after, die, killed, passes
 
 from platform_core.publishing import port_view, publications, retention, seal, served
 
-pytestmark = pytest.mark.timeout(60)
 publishing = importlib.import_module("platform_core.publishing.publish")  # the package gives the function of this name
 
 

@@ -11,8 +11,6 @@ from psycopg import Connection
 
 from platform_core.publishing import Outcome, PublishingError, failed_checks, publications, publish, served
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def _oid(port: Port, relation: str) -> tuple[int, int]:
     """Identity of a table and of its file on disk: both stay when a table is moved, both change when it is copied."""

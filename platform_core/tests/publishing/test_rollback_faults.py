@@ -13,7 +13,6 @@ from port_bench import Port, after, die, killed, passes
 from platform_core.publishing import PublishingError, port_view, publications, retention, rollback, served, switches
 from platform_core.warehouse import readers
 
-pytestmark = pytest.mark.timeout(60)
 rolling = importlib.import_module("platform_core.publishing.rollback")  # the package gives the function of this name
 publishing = importlib.import_module("platform_core.publishing.publish")
 

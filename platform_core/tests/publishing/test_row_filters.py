@@ -15,7 +15,6 @@ from platform_core.contracts import Location
 from platform_core.contracts.masking import Mask
 from platform_core.contracts.row_filter import RowFilter
 
-pytestmark = pytest.mark.timeout(90)
 BY_COUNTRY = RowFilter("country", "country", Location(Path("contracts/orders.odcs.yaml"), 7))
 COUNTRIES = {1: "DE", 2: "DE", 3: "FR", 4: "PT", 5: None}
 

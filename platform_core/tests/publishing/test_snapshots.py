@@ -6,7 +6,6 @@ import psycopg
 import pytest
 from port_bench import Port
 
-pytestmark = pytest.mark.timeout(60)
 READ = "SELECT number FROM sales_orders.orders"
 
 

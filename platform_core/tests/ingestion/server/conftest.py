@@ -39,7 +39,7 @@ def airbyte(server: StandIn) -> AirbyteSettings:
     """How the platform reaches it."""
     return AirbyteSettings(
         url=server.url, workspace=WORKSPACE, client_id=CLIENT_ID, client_secret=CLIENT_SECRET,
-        warehouse="postgresql://warehouse.example:5433/mesh?sslmode=require", poll=0.02, timeout=20.0,
+        warehouse="postgresql://warehouse.example:5433/mesh?sslmode=require", poll=0.02, timeout=120.0,
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def pauses() -> list[float]:
 @pytest.fixture
 def api(airbyte: AirbyteSettings, pauses: list[float]) -> AirbyteApi:
     """Our client; where it would pause, it goes on at once."""
-    return AirbyteApi(airbyte, Transport(airbyte, patience=Patience(tries=4, timeout=2.0, slow_timeout=2.0), sleep=pauses.append))
+    return AirbyteApi(airbyte, Transport(airbyte, patience=Patience(tries=4, timeout=60.0, slow_timeout=60.0), sleep=pauses.append))
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def selected(server: StandIn, monkeypatch: pytest.MonkeyPatch, repo: Path) -> St
         "MESH_AIRBYTE_CLIENT_ID": CLIENT_ID,
         "MESH_AIRBYTE_CLIENT_SECRET": CLIENT_SECRET,
         "MESH_AIRBYTE_POLL": "0.01",
-        "MESH_AIRBYTE_TIMEOUT": "20",
+        "MESH_AIRBYTE_TIMEOUT": "120",
     }.items():
         monkeypatch.setenv(name, value)
     return server

@@ -137,8 +137,8 @@ def test_a_server_that_never_answers_is_not_waited_for(airbyte: AirbyteSettings,
 
 
 def test_a_write_may_take_as_long_as_the_server_needs_to_run_a_connector(airbyte: AirbyteSettings, server: StandIn) -> None:
-    server.misbehave("createSource", Misbehaviour(seconds=0.3))
-    _source(AirbyteApi(airbyte, Transport(airbyte, patience=Patience(timeout=0.1, slow_timeout=5.0))), server, "slow")
+    server.misbehave("createSource", Misbehaviour(seconds=0.8))
+    _source(AirbyteApi(airbyte, Transport(airbyte, patience=Patience(timeout=0.5, slow_timeout=60.0))), server, "slow")
     assert len(server.objects["source"]) == 1
 
 
