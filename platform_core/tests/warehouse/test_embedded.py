@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,6 +188,19 @@ def test_it_survives_being_killed(server: EmbeddedPostgres) -> None:
     assert server.start() is True  # at once: the killed server may still hold its files
     lost.close()
     assert _ask(server, "SELECT count(*) || '/' || min(a) FROM kept") == "1000/1"
+
+
+def test_a_killed_server_leaves_no_trace_in_a_process_that_lives_on(server: EmbeddedPostgres) -> None:
+    """While its parent has not waited for it, nobody could start it again: its number, which the lock file names, would be taken."""
+    server.stop()
+    server.start()  # by this process
+    postmaster = _postmaster(server)
+    postmaster.kill()
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(postmaster.pid):  # psutil's own wait would take the very part that is tested here
+        assert time.monotonic() < deadline, "a zombie stays"
+        time.sleep(0.02)
+    assert server.start()
 
 
 def test_a_killed_initdb_does_not_stand_in_the_way(tmp_path: Path) -> None:

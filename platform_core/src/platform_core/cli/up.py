@@ -33,7 +33,7 @@ from platform_core.orchestration.local_services import local_services
 from platform_core.orchestration.local_stack import LocalStack, wait_for_ui
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, TransformationError, parse_all
-from platform_core.warehouse import EmbeddedPostgres, Warehouse
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
     from platform_core.orchestration.progress import State
@@ -85,7 +85,7 @@ def run_up(*, ui: bool, timeout: float, as_json: bool) -> int:
             if summary:
                 err.print(summary, markup=False, soft_wrap=True)
             if ui:
-                _serve(process, stack, address)
+                _serve(process, stack, EmbeddedPostgres(settings.home / "postgres"), address)
             return 1 if broken else code
 
 
@@ -206,11 +206,24 @@ def _finish(session: Session, seconds: float, address: str | None, as_json: bool
         err.print(f"{seconds:.1f} s")
 
 
-def _serve(process: subprocess.Popen[bytes], stack: LocalStack, address: str | None) -> None:
-    """Keeps serving until Ctrl-C or the end of Dagster."""
+def _serve(process: subprocess.Popen[bytes], stack: LocalStack, server: EmbeddedPostgres, address: str | None) -> None:
+    """Keeps serving until Ctrl-C or the end of Dagster; a Postgres that was killed is started again, and Dagster finds it."""
     err.print(f"serving [bold]{address}[/]; Ctrl-C stops everything")
+    said = ""
     with contextlib.suppress(KeyboardInterrupt):
-        process.wait()
+        while process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_SECONDS)
+                break
+            try:
+                again = server.start()
+            except WarehouseError as error:
+                if (wrong := str(error)) != said:
+                    err.print(wrong, style="red", markup=False, soft_wrap=True)
+                    said = wrong
+            else:
+                if again:
+                    err.print("Postgres had ended and was started again")
         raise UpError(f"Dagster ended by itself ({process.returncode})", where=str(stack.log), remedy=stack.log_tail())
     err.print("stopping")
 

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import subprocess
+import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -168,6 +169,8 @@ class EmbeddedPostgres:
                 )
             while process.poll() is None:
                 if self.running():
+                    # A killed server that its parent never waits for keeps its number, and its lock file counts as held.
+                    threading.Thread(target=process.wait, name="waits for the end of Postgres", daemon=True).start()
                     return
                 if time.monotonic() > began + _START_SECONDS:
                     process.send_signal(signal.SIGINT)
