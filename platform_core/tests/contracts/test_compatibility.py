@@ -107,6 +107,37 @@ def custom(name: str, value: Any) -> Any:
 OBJECTIVES = [custom("objectives", {"freshness": {"ratio": 0.8, "window": "20d"}})]
 SERVER = {"server": "main", "type": "postgres", "host": "db", "port": 5432, "database": "mesh", "schema": "customer_profiles"}
 NOT_NULL = {"metric": "nullValues", "mustBe": 0}
+NOT_TWICE = {"metric": "duplicateValues", "mustBe": 0}
+VALID = {"metric": "invalidValues", "arguments": {"validValues": ["b", "a"]}, "mustBe": 0}
+
+
+def quality(name: str, rule: Any) -> Mutation:
+    return of(name, quality=[rule])
+
+
+def as_clause(name: str, **values: Any) -> Mutation:
+    return of(name, quality=..., **values)
+
+
+def relation(to: str) -> Mutation:
+    return lambda document: column(document, "customer_id")["relationships"][0].update(to=to)
+
+
+def kept(value: int, unit: str) -> Mutation:
+    levels = [{"property": "retention", "value": value, "unit": unit}]
+    return top(slaProperties=levels)
+
+
+def life(**values: Any) -> Mutation:
+    return top(customProperties=[*OBJECTIVES, *(custom(name, value) for name, value in values.items())])
+
+
+def since(moment: str) -> Mutation:
+    return options("registered_at", minimum=moment)
+
+
+def domains(*names: str) -> Mutation:
+    return lambda document: document["roles"][0].update(customProperties=[custom("domains", list(names))])
 
 
 def before(first: Mutation, then: Mutation) -> tuple[Mutation, Mutation]:
@@ -186,6 +217,28 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
         before(of("city", enum=[{"value": "a"}]), of("city", enum=[{"value": "a", "label": "A"}])),
         {"documentation"},
     ),
+    ("enum in another order", "profiles", before(of("city", enum=["a", "b"]), of("city", enum=["b", "a"])), {"order"}),
+    ("enum values with words", "profiles", before(of("city", enum=["a"]), of("city", enum=[{"value": "a"}])), {"same-meaning"}),
+    (
+        "a number becomes a text",
+        "profiles",
+        before(of("age", enum=[1, 2]), of("age", enum=["1", 2])),
+        {"value-admitted", "values-narrowed"},
+    ),
+    (
+        "the same instant in another zone",
+        "profiles",
+        before(since("2020-01-01T00:00:00Z"), since("2020-01-01T01:00:00+01:00")),
+        {"same-meaning"},
+    ),
+    (
+        "another instant of the same reading",
+        "profiles",
+        before(since("2020-01-01T00:00:00Z"), since("2020-01-01T00:00:00+05:00")),
+        {"range-widened"},
+    ),
+    ("a step between values", "items", options("list_price_usd", multipleOf=0.01), {"option-added"}),
+    ("another step between values", "items", before(options("model_year", multipleOf=1), options("model_year", multipleOf=2)), {"option"}),
     ("maximum raised", "profiles", options("age", maximum=150), {"range-widened"}),
     ("maximum dropped", "profiles", options("age", maximum=...), {"range-widened"}),
     ("minimum raised", "profiles", options("age", minimum=18), {"range-narrowed"}),
@@ -226,7 +279,89 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     ("words of a rule", "profiles", lambda d: rules(d)[0].update(description="x"), {"documentation"}),
     ("relationship removed", "orders", of("customer_id", relationships=...), {"relationship-removed"}),
     ("relationship added", "orders", of("order_id", relationships=[{"to": "a.b.c.d"}]), {"relationship-added"}),
+    (
+        "no nulls, as a clause and no more as a rule",
+        "profiles",
+        before(quality("phone", NOT_NULL), as_clause("phone", required=True)),
+        {"same-meaning"},
+    ),
+    (
+        "no nulls, as a rule and no more as a clause",
+        "profiles",
+        both(of("email", required=...), quality("email", NOT_NULL)),
+        {"same-meaning"},
+    ),
+    (
+        "no nulls, as a warning only",
+        "profiles",
+        both(of("email", required=...), quality("email", {**NOT_NULL, "severity": "warning"})),
+        {
+            "column-optional",
+            "rule-added",
+        },
+    ),
+    (
+        "unique, as a clause and no more as a rule",
+        "profiles",
+        before(quality("phone", NOT_TWICE), as_clause("phone", unique=True)),
+        {"same-meaning"},
+    ),
+    (
+        "valid values, as a clause and no more as a rule",
+        "profiles",
+        before(quality("city", VALID), as_clause("city", enum=["a", "b"])),
+        {"same-meaning"},
+    ),
+    (
+        "fewer valid values, in another clause",
+        "profiles",
+        before(quality("city", VALID), as_clause("city", enum=["a"])),
+        {"rule-removed", "values-narrowed"},
+    ),
+    (
+        "fewer than one null",
+        "profiles",
+        before(quality("phone", NOT_NULL), quality("phone", {"metric": "nullValues", "mustBeLessThan": 1})),
+        {"same-meaning"},
+    ),
+    (
+        "fewer than two nulls",
+        "profiles",
+        before(quality("phone", NOT_NULL), quality("phone", {"metric": "nullValues", "mustBeLessThan": 2})),
+        {"rule-loosened"},
+    ),
+    (
+        "one row or more, in place of more than none",
+        "profiles",
+        put(lambda d: rule(d, "has customers"), mustBeGreaterThan=..., mustBeGreaterOrEqualTo=1),
+        {"same-meaning"},
+    ),
+    ("more than one percent, in place of more than none", "profiles", lambda d: rule(d, "has customers").update(unit="percent"), {"unit"}),
+    ("a comment in a query", "profiles", lambda d: rules(d)[1].update(query=f"{rules(d)[1]['query']} -- of all"), {"same-meaning"}),
+    (
+        "a rule of another engine",
+        "profiles",
+        lambda d: rules(d)[1].update(type="custom", engine="soda", implementation="x"),
+        {"rule-changed"},
+    ),
+    ("a rule in words only", "profiles", lambda d: rules(d)[1].update(type="text"), {"rule-changed"}),
+    ("a relationship in the other notation", "orders", relation("customer.profiles.profiles.customer_id"), {"same-meaning"}),
+    (
+        "a relationship to another column",
+        "orders",
+        relation("customer.profiles.profiles.email"),
+        {"relationship-removed", "relationship-added"},
+    ),
     # service levels, retention, status, price
+    ("24 h -> 1 d", "profiles", lambda d: level(d, "freshness").update(value=1, unit="d"), {"same-meaning"}),
+    ("24 h -> '24' hours", "profiles", lambda d: level(d, "freshness").update(value="24", unit="hours"), {"same-meaning"}),
+    ("a unit left out", "profiles", lambda d: level(d, "freshness").pop("unit"), {"level-changed"}),
+    ("percent -> ratio", "profiles", lambda d: level(d, "availability").update(value=0.995, unit="ratio"), {"same-meaning"}),
+    ("a year of retention in days", "profiles", before(kept(1, "y"), kept(365, "d")), {"same-meaning"}),
+    ("a year of retention in months", "profiles", before(kept(12, "months"), kept(1, "y")), {"same-meaning"}),
+    ("a year of retention in fewer days", "profiles", before(kept(1, "y"), kept(364, "d")), {"retention-shortened"}),
+    ("two years of retention in days", "profiles", before(kept(730, "d"), kept(2, "y")), {"same-meaning"}),
+    ("measured at other times", "profiles", lambda d: level(d, "freshness").update(schedule="0 0 * * *"), {"documentation"}),
     ("freshness of a day", "profiles", lambda d: level(d, "freshness").update(value=1440, unit="m"), {"same-meaning"}),
     (
         "freshness 1 h -> 24 h",
@@ -292,6 +427,13 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     ),
     ("active -> deprecated", "profiles", top(status="deprecated"), {"deprecated"}),
     ("active -> retired", "profiles", top(status="retired"), {"retired"}),
+    ("deprecated -> retired", "profiles", before(top(status="deprecated"), top(status="retired")), {"retired"}),
+    ("deprecated -> active", "profiles", before(top(status="deprecated"), top(status="active")), {"status-forward"}),
+    ("an end of support", "profiles", life(endOfSupport="2027-06-30"), {"deprecated"}),
+    ("an earlier end of support", "profiles", before(life(endOfSupport="2027-06-30"), life(endOfSupport="2027-01-31")), {"level-loosened"}),
+    ("a later end of support", "profiles", before(life(endOfSupport="2027-06-30"), life(endOfSupport="2027-12-31")), {"level-tightened"}),
+    ("a successor named", "profiles", life(successor="customer.profiles.profiles_v2"), {"documentation"}),
+    ("fewer publications kept", "profiles", before(life(keepPublications=9), life(keepPublications=2)), {"storage"}),
     ("active -> draft", "profiles", top(status="draft"), {"status-withdrawn"}),
     ("draft -> active", "profiles", before(top(status="draft"), top(status="active")), {"status-forward"}),
     ("column deprecated", "profiles", of("city", deprecated=True), {"deprecated"}),
@@ -312,6 +454,32 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     ("role removed", "profiles", drop(lambda d: d["roles"], 1), {"role-removed"}),
     ("role added", "profiles", add(lambda d: d["roles"], {"role": "auditor"}), {"role-added"}),
     ("role that writes", "profiles", lambda d: d["roles"][0].update(access="write"), {"role-access"}),
+    ("roles in another order", "profiles", lambda d: d["roles"].reverse(), {"order"}),
+    ("a domain more may read", "profiles", before(domains("a"), domains("a", "b")), {"role-added"}),
+    ("a domain less may read", "profiles", before(domains("a", "b"), domains("a")), {"role-access"}),
+    ("only some domains may read", "profiles", domains("a"), {"role-access"}),
+    ("a mask of its own", "profiles", of("language", customProperties=[custom("mask", None)]), {"own-mask"}),
+    (
+        "columns with swapped names",
+        "profiles",
+        lambda d: (of("city", name="x")(d), of("email", name="city")(d), of("x", name="email")(d)),
+        {
+            "classification-lowered",
+            "classification-masks",
+            "column-not-unique",
+            "column-optional",
+            "column-required",
+            "column-unique",
+            "documentation",
+            "option-added",
+            "order",
+            "pattern",
+            "personal-tag-removed",
+            "protection",
+            "tag-added",
+            "tag-removed",
+        },
+    ),
     ("other approvers", "profiles", lambda d: d["roles"][0].update(firstLevelApprovers="x"), {"role-approvers"}),
     (
         "retention as a custom property",
@@ -363,7 +531,7 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
 ]
 OF_WHOLE_FILES = {
     *("product-added", "product-removed", "contract-added", "contract-removed", "retired-removed"),
-    *("model-added", "model-changed", "model-removed", "model-unused-removed"),
+    *("model-added", "model-changed", "model-removed", "model-unused-removed", "project-changed"),
 }
 OF_POLICIES = {  # see test_compare_policies
     *("mask-removed", "mask-weakened", "mask-stricter", "policy-unseen", "column-shown", "column-hidden", "rows-hidden", "rows-shown"),

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 _RULE = ("mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo")
@@ -62,14 +62,24 @@ class Acceptance:
         """Whether a number passes."""
         return all(test(value) for test in self.tests or ())
 
-    def ruling(self, after: Acceptance, *, wider: str, narrower: str) -> str:
-        """Names the ruling for a change from this to another acceptance; what cannot be compared counts as wider."""
+    def ruling(self, after: Acceptance, *, wider: str, narrower: str, counted: bool = False) -> str:
+        """Names the ruling for a change from this to another acceptance; what cannot be compared counts as wider.
+
+        Args:
+            after: The other one.
+            wider: Ruling when it admits more.
+            narrower: Ruling when it admits less.
+            counted: Whether what is compared is a number of rows: whole, and never below 0.
+        """
         if self.tests is None or after.tests is None:
             return wider
         # Both are unions of intervals that end at the bounds: the bounds and one point in every gap decide exactly.
         ends = sorted({*self.bounds, *after.bounds})
         gaps = [(low + high) / 2 for low, high in itertools.pairwise(ends)]
         points = [*ends, *gaps, -math.inf, math.inf]
+        if counted:
+            finite = [end for end in ends if math.isfinite(end)]
+            points = [0.0, math.inf, *(max(0.0, math.floor(end) + step) for end in finite for step in (-1.0, 0.0, 1.0, 2.0))]
         if any(after.admits(point) and not self.admits(point) for point in points):
             return wider
         return narrower if any(self.admits(point) and not after.admits(point) for point in points) else "same-meaning"
@@ -94,6 +104,7 @@ def _axis(value: Any) -> float | None:
         return None if math.isnan(number) else number
     try:
         moment = datetime.fromisoformat(str(value))
-        return (moment.replace(tzinfo=None) - datetime(1, 1, 1)).total_seconds()
+        known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # as the platform reads a time without a zone
+        return (known - datetime(1, 1, 1, tzinfo=UTC)).total_seconds()
     except ValueError:
         return None

@@ -14,7 +14,8 @@ from platform_core.contracts.compatibility.consumers import Consumer, Consumers
 from platform_core.contracts.compatibility.difference import Difference
 from platform_core.contracts.compatibility.judge import judged
 from platform_core.contracts.compatibility.masking_changes import masking_changes
-from platform_core.contracts.compatibility.models import contract_documents, model_changes, named
+from platform_core.contracts.compatibility.models import contract_documents, hanging_on, model_changes, named
+from platform_core.contracts.compatibility.project_code import project_changes
 from platform_core.contracts.compatibility.ruling import RULINGS, VersionStep
 from platform_core.contracts.compatibility.state import State, Unreadable, text_of
 from platform_core.contracts.compatibility.team_changes import team_changes
@@ -47,7 +48,7 @@ def compare(old: State, new: State, traces: ColumnTraces | None = None, *, today
     teams, wrong_teams = team_changes(old, new)
     unreadable = (*before.unreadable, *after.unreadable, *misgoverned, *wrong_teams)
     broken = {problem.file for problem in unreadable}
-    changes: list[Change] = [*model_changes(old, new, traces)]
+    changes: list[Change] = [*model_changes(old, new, traces), *project_changes(old, new, hanging_on(new))]
     pairs: dict[str, tuple[Document, Document]] = {}
     for key in dict.fromkeys([*before.documents, *after.documents]):
         left, right = before.documents.get(key), after.documents.get(key)

@@ -10,9 +10,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from platform_core.contracts.clause_paths import folded
+from platform_core.contracts.reference import read_reference
 from platform_core.contracts.source import Step
 
 Action = Literal["added", "removed", "changed", "renamed", "reordered"]
@@ -151,10 +153,22 @@ def _mappings(before: dict[str, Any], after: dict[str, Any], at: _At) -> Iterato
 
 def _is_listing(key: str, items: list[Any]) -> bool:
     plain = all(isinstance(item, str | int | float | bool) for item in items)
+    if key == "enum":
+        return all(isinstance(item, str | int | float | bool | dict) for item in items)
     return (plain and key in _SETS) or (all(isinstance(item, dict) for item in items) and (key in _NAMED_BY or key == "quality"))
 
 
 def _lists(before: list[Any], after: list[Any], at: _At, key: str) -> Iterator[Difference]:
+    if key != "enum":
+        yield from _items(before, after, at, key)
+        return
+    # A valid value may stand by itself, or as ``value`` beside words about it.
+    left, right = ([item if isinstance(item, dict) else {"value": item} for item in items] for items in (before, after))
+    found = list(_items(left, right, at, key))
+    yield from found or [at.told("changed", before, after)]
+
+
+def _items(before: list[Any], after: list[Any], at: _At, key: str) -> Iterator[Difference]:
     old, new = _by_name(before, key), _by_name(after, key)
     matched: list[tuple[str, int, int]] = []
     gone: list[tuple[str, int]] = []
@@ -189,11 +203,34 @@ def _by_name(items: list[Any], key: str) -> dict[str, list[int]]:
 
 def _name(item: Any, key: str) -> str:
     if not isinstance(item, dict):
-        return str(item) if isinstance(item, str) else _text(item)
+        return _unmistakable(item)
     if key == "quality":
         return str(item.get("name") or item.get("metric") or item.get("rule") or item.get("type") or "rule")
+    if key == "relationships":
+        item = {side: referred(item.get(side)) for side in ("from", "to")}
     parts = [item[part] for part in _NAMED_BY.get(key, ()) if item.get(part) is not None]
-    return ".".join(part if isinstance(part, str) else _text(part) for part in parts) or "unnamed"
+    return ".".join(_unmistakable(part) if key == "enum" or not isinstance(part, str) else part for part in parts) or "unnamed"
+
+
+def referred(value: Any) -> Any:
+    """What a side of a relationship names, alike in every notation of the standard: product, table and column."""
+    if isinstance(value, list):
+        return referred(value[0]) if len(value) == 1 else [referred(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    target = read_reference(value, Path())
+    return ".".join([*target.owner.split(".")[:2], *filter(None, (target.table, target.column))]).strip(".")
+
+
+def _unmistakable(value: Any) -> str:
+    """A value as people write it; a text that looks like a number or a truth value gets its quotes."""
+    if not isinstance(value, str):
+        return _text(value)
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return _text(value)
 
 
 def _pairs(before: list[Any], after: list[Any], old: list[int], new: list[int]) -> tuple[list[tuple[int, int]], list[int], list[int]]:

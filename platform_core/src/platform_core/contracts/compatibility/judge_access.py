@@ -17,6 +17,7 @@ _PROTECTION = re.compile(r"mask|row.?filter|row.?polic|policy|access|declassif|a
 _RETENTION = re.compile(r"retention|time.?to.?live|ttl|archiv|delet", re.IGNORECASE)
 _MEANING = re.compile(r"(?:.*[\W_])?(?:unit|units|currency|time.?zone|scale|encoding|locale)(?:[\W_].*)?", re.IGNORECASE)
 _MODEL = {"model", "incremental"}
+_LIFE = {"successor", "endOfSupport", "keepPublications", "keepDays"}
 
 
 def _classification(difference: Difference) -> str:
@@ -69,8 +70,12 @@ def _custom(difference: Difference) -> str:
     name = str(sides[0].get("property") or sides[1].get("property") or "")
     if difference.shape.endswith((".description", ".id", ".vendor")):
         return "documentation"
-    if name == "domains" and "roles[]" in difference.shape:  # a list opens a role or closes it: for a person to judge
-        return "role-access"
+    if name == "domains" and "roles[]" in difference.shape:
+        return _domains(sides)
+    if name in _LIFE and difference.shape.startswith("customProperties"):
+        return _life(name, difference)
+    if name == "mask" and difference.shape.startswith("schema[].properties[]"):
+        return "own-mask"
     if name == OBJECTIVES and difference.shape.startswith("customProperties"):
         return objectives(difference)
     if name in _MODEL:
@@ -82,6 +87,26 @@ def _custom(difference: Difference) -> str:
     if _MEANING.fullmatch(name):
         return _governed("custom-meaning-added", "unit" if "unit" in name.lower() or "currency" in name.lower() else "meaning", difference)
     return "unknown"
+
+
+def _domains(sides: tuple[Mapping[str, Any], Mapping[str, Any]]) -> str:
+    """Which domains read without asking. That a list comes or goes opens the role or closes it: for a person to judge."""
+    before, after = (side.get("value") for side in sides)
+    if sides[0] is sides[1] or not isinstance(before, list) or not isinstance(after, list):
+        return "role-access"
+    old, new = ({str(domain) for domain in value} for value in (before, after))
+    return "same-meaning" if old == new else "role-added" if old < new else "role-access"
+
+
+def _life(name: str, difference: Difference) -> str:
+    """What the platform knows of a port's end and of its former publications (see ``lifecycle``)."""
+    if name != "endOfSupport":
+        return "documentation" if name == "successor" else "storage"
+    if difference.shape.endswith("[]"):
+        return by_action(difference, added="deprecated", removed="level-tightened", changed="level-changed")
+    before, after = (str(value) for value in (difference.before, difference.after))
+    days = [re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) for value in (before, after)]
+    return "level-changed" if not all(days) else "level-tightened" if after > before else "level-loosened"
 
 
 def _retention(difference: Difference) -> str:

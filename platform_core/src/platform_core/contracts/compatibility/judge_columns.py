@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from platform_core.contracts.compatibility.acceptance import Acceptance
-from platform_core.contracts.compatibility.difference import Difference, same
+from platform_core.contracts.compatibility.difference import Difference, referred, same
+from platform_core.contracts.compatibility.equal_promise import promises
 from platform_core.contracts.compatibility.judgement import Clause, Judge, by_action, column_order, once, words
 
 _TYPE_NAMES = {
@@ -50,7 +51,8 @@ def _type(value: Any) -> str:
 def _flag(set_: str, dropped: str) -> Judge:
     def judge(difference: Difference) -> str:
         before, after = bool(difference.before), bool(difference.after)
-        return "same-meaning" if before == after else set_ if after else dropped
+        kept = all((difference.path.rpartition(".")[2], True) in promises(side) for side in difference.inner)  # by a rule, then or now
+        return "same-meaning" if before == after or kept else set_ if after else dropped
 
     return judge
 
@@ -72,6 +74,9 @@ def _enum(difference: Difference) -> str:
     before, after = difference.inner
     if difference.action == "reordered":
         return "order"
+    told = [{values for clause, values in promises(side) if clause == "enum"} for side in (before, after)]
+    if told[0] and told[0] == told[1]:
+        return "same-meaning"
     if not before.get("enum"):
         return "values-narrowed"
     if not after.get("enum"):
@@ -92,6 +97,9 @@ def _size(difference: Difference) -> str:
 
 
 def _pattern(difference: Difference) -> str:
+    columns = difference.holder("logicalType", "name")
+    if all(("pattern", str(difference.before or difference.after)) in promises(side) for side in columns):
+        return "same-meaning"
     return by_action(difference, added="option-added", removed="pattern", changed="pattern")
 
 
@@ -153,11 +161,7 @@ def _relationship(difference: Difference) -> str:
 
 
 def _target(difference: Difference) -> str:
-    return (
-        "same-meaning"
-        if same(*(value if isinstance(value, list) else [value] for value in (difference.before, difference.after)))
-        else "rule-changed"
-    )
+    return "same-meaning" if same(referred(difference.before), referred(difference.after)) else "rule-changed"
 
 
 _COLUMN = r"schema\[\]\.properties\[\]"

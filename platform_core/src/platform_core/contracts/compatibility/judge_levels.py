@@ -59,7 +59,7 @@ def _value(difference: Difference) -> str:
     name = _name(after)
     if old is None or new is None or old[1] != new[1]:
         return "retention-shortened" if name in _RETENTION else "level-changed"
-    if math.isclose(old[0], new[0], rel_tol=1e-9):
+    if math.isclose(old[0], new[0], rel_tol=1e-9) or (old[1] == "time" and _of_a_calendar(before, after)):
         return "same-meaning"
     more = new[0] > old[0]
     if name in _RETENTION:
@@ -69,6 +69,26 @@ def _value(difference: Difference) -> str:
     if name in _LESS | _LESS_DATES:
         return "level-loosened" if more else "level-tightened"
     return "level-changed"
+
+
+def _of_a_calendar(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether days and months or years may be the same span: a year has 365 or 366 days, a month 28 to 31."""
+    (low, high), (other_low, other_high) = (_span(item) for item in (before, after))
+    exact = (low == high, other_low == other_high)
+    return exact[0] != exact[1] and low <= other_high and other_low <= high
+
+
+def _span(item: Mapping[str, Any]) -> tuple[float, float]:
+    """The shortest and the longest time that a level may mean, in seconds."""
+    known, unit = _measure(item), str(item.get("unit") or "").lower()
+    seconds = _SECONDS.get(unit, 1.0)
+    number = known[0] / seconds if known else math.nan
+    days = {_SECONDS["month"]: (28, 31), _SECONDS["year"]: (365, 366)}.get(seconds)
+    if days is None or math.isnan(number):
+        return number * seconds, number * seconds
+    if seconds == _SECONDS["month"] and number >= 12:  # whole years among the months are years
+        days = (365 / 12, 366 / 12)
+    return number * days[0] * 86400, number * days[1] * 86400
 
 
 def _measure(item: Mapping[str, Any]) -> tuple[float, str] | None:

@@ -6,18 +6,24 @@ from typing import Any
 
 from platform_core.contracts.compatibility.acceptance import OPERATORS, Acceptance
 from platform_core.contracts.compatibility.difference import Difference
+from platform_core.contracts.compatibility.equal_promise import counts_rows, promise_of, promises
 from platform_core.contracts.compatibility.judgement import Clause, by_action, once
+from platform_core.contracts.compatibility.sql_text import without_comments
 
 _SEVERITY = {"info": 0, "warning": 1, "error": 2}  # as the platform reads them: only an error holds data back
 
 
 def _rule(difference: Difference) -> str:
+    sides = difference.inner if difference.action == "removed" else difference.inner[::-1]
+    rule = difference.before if difference.action == "removed" else difference.after
+    if difference.action in {"added", "removed"} and isinstance(rule, dict) and promise_of(rule) in promises(sides[1]):
+        return "same-meaning"  # a clause of the column promises it before or after
     return by_action(difference, added="rule-added", removed="rule-removed", changed="rule-changed")
 
 
 def _bounds(difference: Difference) -> str:
     before, after = (Acceptance.of_rule(side) for side in difference.inner)
-    return before.ruling(after, wider="rule-loosened", narrower="rule-tightened")
+    return before.ruling(after, wider="rule-loosened", narrower="rule-tightened", counted=all(map(counts_rows, difference.inner)))
 
 
 def _severity(difference: Difference) -> str:
@@ -34,7 +40,7 @@ def _metric(difference: Difference) -> str:
 
 
 def _query(difference: Difference) -> str:
-    before, after = (" ".join(str(value or "").split()) for value in (difference.before, difference.after))
+    before, after = (" ".join(without_comments(str(value or "")).split()) for value in (difference.before, difference.after))
     return "same-meaning" if before == after else "rule-changed"
 
 

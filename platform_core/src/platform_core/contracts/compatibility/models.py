@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from platform_core.contracts.clauses import physical_name
@@ -54,6 +55,20 @@ def model_changes(old: State, new: State, traces: ColumnTraces | None = None) ->
     for key, path in new.models.items():
         if key not in old.models:
             yield Change("model", "/".join(key), "", "added", RULINGS["model-added"], None, None, "new", path, 1)
+
+
+def hanging_on(state: State) -> Callable[[str, str | None], tuple[str, ...]]:
+    """Answers which contracts hang on a domain's model, by domain and model; on all its models for None. Nothing is read before the first question."""
+
+    @functools.cache
+    def fed() -> Mapping[_Model, tuple[str, ...]]:
+        return _fed(state, _promised(state))
+
+    def contracts(domain: str, model: str | None) -> tuple[str, ...]:
+        found = (names for key, names in fed().items() if key == (domain, model) or (model is None and key[0] == domain))
+        return tuple(dict.fromkeys(name for names in found for name in names))
+
+    return contracts
 
 
 def _promised(state: State) -> dict[tuple[str, str], tuple[str, ...]]:
