@@ -18,9 +18,8 @@ from platform_core.catalog import CatalogProduct, Proposal, PublishedTable, comp
 from platform_core.catalog.proposal import content_hash
 from platform_core.contracts import naming
 from platform_core.contracts.model import DataProduct, Mesh
-from platform_core.warehouse import Change
+from platform_core.warehouse import Change, made
 
-_TABLES = "SELECT to_regclass('mesh.catalog_outbox') IS NOT NULL"
 _HELD = """
     SELECT product_id, domain, entity_urn, aspect_name, hash, publication,
            CASE WHEN aspect_name IN ('datasetProperties', 'status') THEN value END
@@ -41,7 +40,7 @@ def catalog_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
         connection: As the platform's role; nothing is changed.
         mesh: The files.
     """
-    if connection.execute(_TABLES).fetchone() != (True,):  # before the first apply: nothing was announced
+    if not made(connection, "catalog_outbox", "ports"):  # before the first apply: nothing was announced
         return ()
     held: defaultdict[str, Held] = defaultdict(dict)
     domains: dict[str, str] = {}

@@ -14,9 +14,8 @@ from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, DataProduct, Mesh
 from platform_core.publishing import retention
 from platform_core.publishing.announcement import announce_retirement
-from platform_core.warehouse import Change
+from platform_core.warehouse import Change, made
 
-_TABLES = "SELECT to_regclass('mesh.ports') IS NOT NULL AND to_regclass('mesh.switches') IS NOT NULL"
 _SERVED = "SELECT contract_id, publication FROM mesh.ports WHERE contract_id = ANY(%s) ORDER BY 1"
 _LEFT = """SELECT c.id, array_agg(v.relation ORDER BY v.relation) FROM unnest(%s::text[]) AS c (id)
     CROSS JOIN LATERAL mesh.superfluous_versions(c.id) AS v (relation) GROUP BY 1 ORDER BY 1"""
@@ -35,7 +34,7 @@ def retirement_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]
         for port in product.outputs
         if port.contract.status == "retired"
     }
-    if not retired or connection.execute(_TABLES).fetchone() != (True,):
+    if not retired or not made(connection, "ports", "switches"):
         return ()
     found: list[Change] = []
     served = connection.execute(_SERVED, (list(retired),)).fetchall()

@@ -6,9 +6,8 @@ from psycopg import Connection, sql
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Mesh
-from platform_core.warehouse import Change
+from platform_core.warehouse import Change, made
 
-_TABLES = "SELECT to_regclass('mesh.ports') IS NOT NULL"
 _UNKNOWN = """
     WITH known AS (
         SELECT DISTINCT p.product_id, t.value ->> 'version' AS version
@@ -37,7 +36,7 @@ def version_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
         connection: As the platform's role; nothing is changed.
         mesh: The files.
     """
-    if connection.execute(_TABLES).fetchone() != (True,):  # before the first apply: nothing is published
+    if not made(connection, "ports"):  # before the first apply: nothing is published
         return ()
     products = sorted(mesh.products)
     schemas = [naming.data_schema(product_id) for product_id in products]

@@ -14,6 +14,7 @@ from platform_core.warehouse.embedded import EmbeddedPostgres
 from platform_core.warehouse.errors import StalePlanError, WarehouseError
 from platform_core.warehouse.execution import Applied, Failure
 from platform_core.warehouse.expiry import revoke_ended
+from platform_core.warehouse.made import made
 from platform_core.warehouse.planning import Planned, Source, make_plan
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "access_events",
     "apply",
     "apply_plan",
+    "made",
     "make_plan",
     "plan",
     "prepare_databases",

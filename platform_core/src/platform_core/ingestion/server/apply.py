@@ -33,7 +33,7 @@ from platform_core.ingestion.server.errors import ServerError
 from platform_core.ingestion.server.job_role import RoleStep, plan_roles
 from platform_core.ingestion.server.plan import Object, Observed, ServerStep, plan_steps
 from platform_core.settings import AirbyteSettings, Settings
-from platform_core.warehouse import Warehouse
+from platform_core.warehouse import Warehouse, made
 
 _LOCK = 0x61697262  # "airb": two applies never run at once
 _KINDS: tuple[Kind, ...] = ("definition", "source", "destination", "connection")
@@ -89,14 +89,9 @@ def apply_server(
     api: AirbyteApi | None = None,
     progress: Callable[[RoleStep | ServerStep], None] | None = None,
 ) -> ServerPlan:
-    """Plans, and takes exactly the steps of the plan. A second call changes nothing. Errors as ``plan_server``.
+    """Plans, and takes exactly the steps of the plan. A second call changes nothing. Arguments and errors as ``plan_server``.
 
     Args:
-        connections: All connection files.
-        settings: ``settings.airbyte`` selects the server.
-        warehouse: Where what was sent last is remembered; reached as the platform's role.
-        environ: Source of the secrets, the process environment by default.
-        api: The server, by default that of the settings.
         progress: Told of each step before it is taken.
 
     Returns:
@@ -173,7 +168,7 @@ def _plan(connections: Sequence[Connection], api: AirbyteApi, session: Session, 
 
 def _loaded_embedded(session: Session, connections: Sequence[Connection], ids: Mapping[Object, str]) -> list[str]:
     """Says which tables our own loader filled before the server takes them over."""
-    if session.execute("SELECT to_regclass('mesh.raw_streams')").fetchone() == (None,):
+    if not made(session, "raw_streams"):
         return []
     rows = session.execute("SELECT domain, stream FROM mesh.raw_streams ORDER BY 1, 2").fetchall()
     loaded = {(str(domain), str(stream)) for domain, stream in rows}
@@ -217,7 +212,7 @@ def _with_ids(value: Any, ids: Mapping[Object, str]) -> Any:
 
 
 def _applied(session: Session, workspace: str) -> dict[Object, str]:
-    if session.execute("SELECT to_regclass('mesh.server_objects')").fetchone() == (None,):
+    if not made(session, "server_objects"):
         return {}  # the warehouse was never applied with this version; apply does that first
     rows = session.execute("SELECT kind, name, digest FROM mesh.server_objects WHERE workspace = %s", (workspace,)).fetchall()
     return {(kind, str(name)): str(digest) for kind, name, digest in rows}
