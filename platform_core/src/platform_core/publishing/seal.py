@@ -8,11 +8,11 @@ so that ``ref`` and hand-written queries go on working; the next build puts its 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from psycopg import Connection, sql
+from psycopg import Connection, errors, sql
 from psycopg.types.json import Jsonb
 
 from platform_core.contracts import naming
@@ -69,6 +69,20 @@ def seal(
         ),
     )
     return Sealed(publication, versions)
+
+
+def keep(connection: Connection, contract: Contract, versions: Iterable[str]) -> None:
+    """Takes sealed tables out of the domain's hands: they pass to the keeper. Those that have passed already stay as they are.
+
+    Raises:
+        PublishingError: A table is more than rows: it would run code of its domain while others read it.
+    """
+    try:
+        connection.execute("SELECT mesh.keep_versions(%s, %s)", (contract.id, list(versions)))
+    except errors.InvalidObjectDefinition as error:
+        raise PublishingError(
+            error.diag.message_primary or str(error), where=contract.id, remedy=error.diag.message_hint or "build it as a plain table"
+        ) from error
 
 
 def new_publication() -> str:

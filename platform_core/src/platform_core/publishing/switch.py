@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from psycopg import Connection, errors, sql
+from psycopg import Connection, errors
 
-from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, Table
 from platform_core.publishing import port_view
 from platform_core.publishing.errors import PublishingError
@@ -20,11 +19,10 @@ def switch(
     connection: Connection,
     contract: Contract,
     readers: Sequence[str],
-    publication: str,
     versions: Mapping[str, str],
     first: Callable[[], None],
 ) -> None:
-    """Points every view of the port at a publication's versions, in one transaction with what ``first`` does.
+    """Points every view of the port at the publication that ``first`` records as served, in one transaction with it.
 
     The views must be locked for an instant, so everything else is done before. A long query of a reader would make us wait, and
     everybody who comes after us wait behind us; so we give up after half a second, let them pass, and try again.
@@ -36,9 +34,8 @@ def switch(
         connection: As the domain's owner.
         contract: The port.
         readers: Roles that may read it.
-        publication: What is to be served.
         versions: Port table to the relation in the product's data schema.
-        first: Records what belongs to the switch (what is served, what is announced).
+        first: Records what belongs to the switch (what is served: the views show that and nothing else; what is announced).
 
     Raises:
         PublishingError: Readers hold the port for too long, or views of consumers forbid the new shape.
@@ -52,7 +49,7 @@ def switch(
                 with connection.transaction():  # a savepoint: giving up frees the views and keeps the rest
                     _lock(connection, contract, tables)
                     for table in contract.tables:
-                        port_view.point(connection, contract, table, publication, versions[table.physical_name], readers)
+                        port_view.point(connection, contract, table, versions[table.physical_name], readers)
                 return
             except errors.LockNotAvailable as error:
                 if time.monotonic() > deadline:
@@ -66,15 +63,11 @@ def switch(
 
 
 def _lock(connection: Connection, contract: Contract, tables: Sequence[Table]) -> None:
-    """Takes every view of the port, in one round trip. ``LOCK`` would take what the views show as well, so an empty change does it."""
-    schema = naming.port_schema(contract.product_id)
-    steps = [
-        sql.SQL("SET LOCAL lock_timeout = {}; ALTER VIEW IF EXISTS {} OWNER TO CURRENT_USER").format(
-            sql.Literal("10ms" if number else "500ms"), sql.Identifier(schema, table.physical_name)
-        )
-        for number, table in enumerate(tables)
-    ]
-    connection.execute(sql.SQL("; ").join(steps))
+    """Takes every view of the port, in one round trip."""
+    try:
+        connection.execute("SELECT mesh.lock_views(%s, %s)", (contract.id, [table.physical_name for table in tables]))
+    except errors.UndefinedFunction as error:
+        raise PublishingError("the warehouse is of an older version", where=contract.id, remedy="run ./mesh apply, then publish") from error
 
 
 def serve(

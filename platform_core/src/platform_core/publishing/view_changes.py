@@ -6,7 +6,7 @@ longer stays until one, with the mask that it had.
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from platform_core.contracts.masking import NULL, Mask
 from platform_core.contracts.masking_policy import FILE
 from platform_core.contracts.model import Contract, Mesh, Table
 from platform_core.publishing.errors import PublishingError
-from platform_core.publishing.view_definition import ViewColumn, ViewDefinition, column_of, define
+from platform_core.publishing.view_definition import ViewColumn, ViewDefinition, column_of
 from platform_core.warehouse.access import desired
 from platform_core.warehouse.change import Action, Change, Kind
 
@@ -51,7 +51,7 @@ class _Relation:
 
 @dataclass(frozen=True)
 class _Record:
-    declared: str
+    declared: Mapping[str, Any] | None  # None: by a version of the platform that recorded a hash
     made: str
     columns: Mapping[str, tuple[Mask | None, str]]
 
@@ -94,7 +94,7 @@ def _observe(connection: Connection, mesh: Mesh) -> _Found:
         found.publications[contract_id] = (publication, tables)
         if name is not None:
             held = {str(column): (Mask(**mask) if mask else None, str(comment)) for column, mask, comment in columns}
-            found.records[contract_id, name] = _Record(declared, made, held)
+            found.records[contract_id, name] = _Record(json.loads(declared) if declared.startswith("{") else None, made, held)
     ports = [mesh.contracts[contract_id] for contract_id in found.publications]
     views = sorted({naming.port_schema(contract.product_id) for contract in ports})
     schemas = [*views, *sorted({naming.data_schema(contract.product_id) for contract in ports})]
@@ -117,19 +117,19 @@ def _view_changes(mesh: Mesh, found: _Found) -> Iterator[Change]:
             if table.physical_name not in tables:
                 continue  # joins the port with its next publication
             version = str(tables[table.physical_name]["version"])
-            wanted = _wanted(contract, table, publication, version, found)
-            change = _change(contract, table, wanted, found) if wanted else _lost(contract, table, version)
+            wanted = _wanted(contract, table, version, found)
+            change = _change(contract, table, publication, version, wanted, found) if wanted else _lost(contract, table, version)
             if change is None:
                 continue
             if wanted is not None and change.statement is not None:
                 if readers is None:
                     readers = _readers(mesh)
                 key = (wanted.schema, table.physical_name)
-                change = replace(change, statement=_repair(wanted, publication, found, readers.get(key, [])))
+                change = replace(change, statement=_repair(wanted, publication, version, found, readers.get(key, [])))
             yield change
 
 
-def _wanted(contract: Contract, table: Table, publication: str, version: str, found: _Found) -> ViewDefinition | None:
+def _wanted(contract: Contract, table: Table, version: str, found: _Found) -> ViewDefinition | None:
     """The view with the columns that it was made with and the masks of today; None when the version is gone."""
     types = found.columns.get((naming.data_schema(contract.product_id), version))
     if types is None:
@@ -145,37 +145,40 @@ def _wanted(contract: Contract, table: Table, publication: str, version: str, fo
         elif name in types:  # the contract names it no longer: as it was until the next publication
             mask, comment = record.columns[name] if record else (NULL, "")
             columns.append(ViewColumn(name, types[name], mask, comment))
-    return define(contract, table, publication, version, columns, types)
+    return ViewDefinition(contract, table, tuple(columns))
 
 
-def _change(contract: Contract, table: Table, wanted: ViewDefinition, found: _Found) -> Change | None:
+def _change(contract: Contract, table: Table, publication: str, version: str, wanted: ViewDefinition, found: _Found) -> Change | None:
     """What is wrong with a view; the statement is put in where it is needed."""
-    wrong = _wrong(contract, table, wanted, found)
+    wrong = _wrong(contract, table, publication, version, wanted, found)
     if wrong is None:
         return None
     action, kind, detail = wrong
-    statement = None if action == "report" else wanted.create()
+    statement = None if action == "report" else wanted.call("make_view", (), anew=False)
     shown = f"view {wanted.schema}.{table.physical_name}"
     return Change(action, shown, statement, contract.domain, contract.product_id, kind, detail=detail)
 
 
-def _wrong(contract: Contract, table: Table, wanted: ViewDefinition, found: _Found) -> tuple[Action, Kind, str] | None:
+def _wrong(
+    contract: Contract, table: Table, publication: str, version: str, wanted: ViewDefinition, found: _Found
+) -> tuple[Action, Kind, str] | None:
     key = (wanted.schema, table.physical_name)
     relation, record = found.relations.get(key), found.records.get((contract.id, table.physical_name))
     if relation is None:
         return "create", "drift", "the view is gone"
     if relation.kind != "v":
         return "report", "drift", "another relation stands in its place: drop or rename it, then apply"
-    if record is None:
+    if record is None or record.declared is None:
         return "replace", "change", "made by an older version of the platform"
-    if record.declared != wanted.fingerprint:
+    declared = {"publication": publication, "version": version, "filter": wanted.row_filter, "comment": wanted.comment}
+    if record.declared != declared or record.columns != {column.name: (column.mask, column.comment) for column in wanted.columns}:
         return "replace", "change", _what_changed(wanted, record)
     named = list(found.columns.get(key, {}).items()) == [(column.name, column.kind) for column in wanted.columns]
     if relation.made != record.made or relation.options != wanted.options or not named:
         return "replace", "drift", "the view was changed by hand"
-    if relation.owner != naming.owner_role(contract.domain):
+    if relation.owner != naming.KEEPER_ROLE:
         return "alter", "drift", f"it belongs to {relation.owner}"
-    if _comments(found.comments.get(key, {})) != wanted.comments:
+    if found.comments.get(key, {}) != wanted.comments:
         return "alter", "drift", "its comments were changed by hand"
     return None
 
@@ -203,19 +206,21 @@ def _lost(contract: Contract, table: Table, version: str) -> Change:
     )
 
 
-def _repair(wanted: ViewDefinition, publication: str, found: _Found, readers: Sequence[str]) -> sql.Composed:
-    """The statements that make the view, in one: the platform's role runs them, the view stays its domain's."""
+def _repair(wanted: ViewDefinition, publication: str, version: str, found: _Found, readers: Sequence[str]) -> sql.Composed:
+    """The statements that make the view, in one, by the platform's role."""
     current = list(found.columns.get((wanted.schema, wanted.table.physical_name), {}).items())
     kept = [(column.name, column.kind) for column in wanted.columns]
-    parts = [sql.SQL("SELECT mesh.hold_port({}, {})").format(sql.Literal(wanted.contract.id), sql.Literal(publication))]
+    view, port = sql.Identifier(wanted.schema, wanted.table.physical_name), sql.Literal(wanted.contract.id)
+    parts = [
+        sql.SQL("SELECT mesh.hold_port({}, {}), mesh.keep_versions({}, ARRAY[{}])").format(
+            port, sql.Literal(publication), port, sql.Literal(version)
+        )
+    ]
     fresh = not current or current != kept[: len(current)]
-    if fresh and current:
-        parts.append(sql.SQL("DROP VIEW {}").format(wanted.name))
-    parts.append(wanted.create())
-    parts.append(sql.SQL("ALTER VIEW {} OWNER TO {}").format(wanted.name, sql.Identifier(naming.owner_role(wanted.contract.domain))))
-    if fresh:
-        parts += [sql.SQL("GRANT SELECT ON {} TO {}").format(wanted.name, sql.Identifier(role)) for role in readers]
-    return sql.SQL("; ").join([*parts, wanted.describe(), wanted.record()])
+    if current and found.relations[wanted.schema, wanted.table.physical_name].owner != naming.KEEPER_ROLE:
+        parts.append(sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, sql.Identifier(naming.KEEPER_ROLE)))
+    parts.append(wanted.call("make_view", readers if fresh else (), anew=bool(fresh and current)))
+    return sql.SQL("; ").join(parts)
 
 
 def _readers(mesh: Mesh) -> dict[tuple[str, str], list[str]]:
@@ -223,11 +228,6 @@ def _readers(mesh: Mesh) -> dict[tuple[str, str], list[str]]:
     for schema, relation, role in sorted(desired(mesh).reads):
         found.setdefault((schema, relation), []).append(role)
     return found
-
-
-def _comments(found: Mapping[str | None, str]) -> str:
-    lines = sorted(f"{name}\x1f{text}" for name, text in found.items() if name is not None)
-    return hashlib.md5("\x1e".join([found.get(None, ""), *lines]).encode(), usedforsecurity=False).hexdigest()
 
 
 def _attribute_changes(mesh: Mesh, found: set[tuple[str, str, str]]) -> Iterator[Change]:

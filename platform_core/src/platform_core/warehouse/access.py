@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, Mesh
@@ -23,7 +24,7 @@ class Access:
         memberships: ``(role, member)``.
         schemas: Schema to its owner.
         usage: ``(schema, grantee)`` of the privilege USAGE.
-        seals: ``(schema, grantee)`` of the privilege CREATE in a schema of the keeper: who may put versions there.
+        seals: ``(schema, grantee)`` of the privilege CREATE in a schema of versions: who may put them there.
         reads: ``(schema, relation, grantee)`` of the privilege SELECT.
         connects: Roles that may connect to the database.
         principals: Roles of persons, teams and services that requests name; the mesh makes none.
@@ -39,6 +40,11 @@ class Access:
     connects: frozenset[str] = frozenset()
     principals: frozenset[str] = frozenset()
     former: Granted = field(default_factory=Granted)
+
+    @cached_property
+    def versions(self) -> frozenset[str]:
+        """The schemas of versions."""
+        return frozenset(schema for schema, _ in self.seals)
 
 
 def desired(mesh: Mesh, now: datetime | None = None) -> Access:
@@ -59,17 +65,16 @@ def desired(mesh: Mesh, now: datetime | None = None) -> Access:
         schemas |= {naming.raw_schema(domain): owner, naming.build_schema(domain): owner}
     for product in mesh.products.values():
         owner = naming.owner_role(product.domain)
-        schemas |= {product.schema: owner, naming.data_schema(product.id): naming.KEEPER_ROLE}
-        usage.add((naming.data_schema(product.id), owner))
+        # Nobody of a domain owns what others read: Postgres evaluates a view's functions with the rights of its reader.
+        schemas |= {product.schema: naming.KEEPER_ROLE, naming.data_schema(product.id): naming.KEEPER_ROLE}
+        usage |= {(product.schema, owner), (naming.data_schema(product.id), owner)}
         seals.add((naming.data_schema(product.id), owner))
         reader, pii = naming.reader_role(product.id), naming.pii_reader_role(product.id)
         roles |= {reader: False, pii: False}
         connects |= {reader, pii}  # a person who is given the role needs nothing else
         usage |= {(product.schema, reader)}
         for port in product.outputs:
-            reads |= {(product.schema, table.physical_name, reader) for table in port.contract.tables}
-            if port.contract.hashed:  # its views ask for hashes with the rights of their owner
-                reads.add((naming.PLATFORM_SCHEMA, naming.MASK_PASS, owner))
+            reads |= {(product.schema, table.physical_name, role) for table in port.contract.tables for role in (reader, owner)}
     memberships |= given.memberships
     usage |= given.usage
     reads |= given.reads
@@ -89,6 +94,7 @@ def desired(mesh: Mesh, now: datetime | None = None) -> Access:
 
 def readers(mesh: Mesh, contract: Contract) -> tuple[str, ...]:
     """Roles that the files let read the contract's relations, the owner left out; sorted."""
-    schema = naming.port_schema(contract.product_id)
+    schema, owner = naming.port_schema(contract.product_id), naming.owner_role(contract.domain)
     tables = {table.physical_name for table in contract.tables}
-    return tuple(sorted({role for of, relation, role in desired(mesh).reads if of == schema and relation in tables}))
+    found = {role for of, relation, role in desired(mesh).reads if of == schema and relation in tables}
+    return tuple(sorted(found - {owner}))

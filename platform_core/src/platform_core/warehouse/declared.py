@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from psycopg import Connection
 
 from platform_core.contracts import naming
-from platform_core.contracts.model import Mesh
+from platform_core.contracts.masking import hiding
+from platform_core.contracts.model import Contract, Mesh
 from platform_core.warehouse.access import MEMBERS, Access, desired
 from platform_core.warehouse.errors import WarehouseError
 from platform_core.warehouse.observed import Privilege
@@ -21,13 +22,17 @@ from platform_core.warehouse.observed import Privilege
 Place = tuple[str, str]
 """Domain and product id; the product is empty for what belongs to the domain as a whole, both are for the platform's own."""
 Item = tuple[str, ...]
-"""``("role", name)``, ``("member", role, member)``, ``("schema", name)``, ``("default", owner, kind)`` or ``("grant", *Privilege)``; of the platform itself
+"""``("role", name)``, ``("member", role, member)``, ``("schema", name)``, ``("default", owner, kind)``, ``("grant", *Privilege)``,
+``("table", contract, table)``, ``("mask", contract, table, column, mask as JSON)`` or ``("filter", contract, table, column, attribute)``; of the platform itself
 ``("files", hash)`` and ``("part", kind, name, definition)``."""
 
 CLOSED = ("f", "T")
 """Kinds of ``pg_default_acl`` that everybody may use unless somebody says otherwise: functions and types."""
 
 PLATFORM_ITEMS = {"files", "part"}
+
+KEEPER_READS = (naming.MASK_PASS, "reader_attributes")
+"""What port views look up in the platform's schema, with the rights of the keeper who owns them."""
 
 TABLE_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 """What the members' group may do with the platform's tables; row security says with which rows."""
@@ -95,6 +100,9 @@ def declare(
     items |= {("schema", schema): places.get(schema, ("", "")) for schema in access.schemas}
     items |= {("default", owner, kind): places.get(owner, ("", "")) for owner in access.schemas.values() for kind in CLOSED}
     items |= {("grant", *grant): places.get(grant.schema or grant.grantee, ("", "")) for grant in grants}
+    items |= {item: places.get(naming.port_schema(contract.product_id), ("", ""))
+              for product in mesh.products.values() for contract in (port.contract for port in product.outputs)
+              for item in _port(contract)}  # fmt: skip
     former = {name: place for item, place in recorded.items() if item[0] in {"role", "schema"} for name in item[1:]}
     broken = {product_id: product_id.partition(".")[0] for product_id in mesh.broken}
     frozen = frozenset((domain, product_id) for product_id, domain in broken.items())
@@ -130,6 +138,18 @@ def write_record(connection: Connection, declared: Declared, domain: str, pruned
         )
 
 
+def _port(contract: Contract) -> Iterator[Item]:
+    """A port's tables, and what they hide: a publication shows no more than was applied, see ``publishing/port_views.sql``."""
+    for table in contract.tables:
+        yield ("table", contract.id, table.physical_name)
+        for column in table.columns:
+            mask = hiding(column.mask, personal=column.personal)
+            if mask is not None:
+                yield ("mask", contract.id, table.physical_name, column.physical_name, json.dumps(asdict(mask), sort_keys=True))
+        if table.row_filter is not None:
+            yield ("filter", contract.id, table.physical_name, table.row_filter.column, table.row_filter.attribute)
+
+
 def _grants(access: Access, database: str, platform_tables: frozenset[str]) -> Iterator[Privilege]:
     for schema, role in access.usage:
         yield Privilege("schema", schema, "", "", role, "USAGE")
@@ -141,6 +161,9 @@ def _grants(access: Access, database: str, platform_tables: frozenset[str]) -> I
         yield Privilege("database", "", database, "", role, "CONNECT")
     yield Privilege("database", "", database, "", MEMBERS, "TEMPORARY")
     yield Privilege("schema", naming.PLATFORM_SCHEMA, "", "", MEMBERS, "USAGE")
+    yield Privilege("schema", naming.PLATFORM_SCHEMA, "", "", naming.KEEPER_ROLE, "USAGE")
+    for relation in KEEPER_READS:
+        yield Privilege("relation", naming.PLATFORM_SCHEMA, relation, "", naming.KEEPER_ROLE, "SELECT")
     for table in platform_tables:
         for privilege in TABLE_PRIVILEGES:
             yield Privilege("relation", naming.PLATFORM_SCHEMA, table, "", MEMBERS, privilege)

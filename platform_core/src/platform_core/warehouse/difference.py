@@ -9,7 +9,7 @@ from psycopg import sql
 from platform_core.contracts import naming
 from platform_core.warehouse.access import MEMBERS
 from platform_core.warehouse.change import Change, Kind, printed
-from platform_core.warehouse.declared import CLOSED, Declared, Item, Place
+from platform_core.warehouse.declared import CLOSED, KEEPER_READS, Declared, Item, Place
 from platform_core.warehouse.observed import PUBLIC, Membership, Observed, Privilege, RoleState
 
 _OWNABLE = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
@@ -123,8 +123,15 @@ def _strong(found: Observed) -> set[str]:
         strong |= more
 
 
-def schemas(declared: Declared, found: Observed) -> Iterator[Change]:
-    """Schemas that are missing or belong to somebody else, and what is in them."""
+def schemas(declared: Declared, found: Observed, *, upgraded: bool = False) -> Iterator[Change]:
+    """Schemas that are missing or belong to somebody else, and what is in them.
+
+    Args:
+        declared: What the files say.
+        found: What is there.
+        upgraded: Whether another version of the platform applied last: then another owner is a change and no drift.
+    """
+    other: Kind = "change" if upgraded else "drift"
     for schema, owner in declared.access.schemas.items():
         place, target = declared.place(schema), sql.Identifier(schema)
         if schema not in found.schemas:
@@ -133,40 +140,41 @@ def schemas(declared: Declared, found: Observed) -> Iterator[Change]:
         elif found.schemas[schema] != owner:
             statement = sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(target, sql.Identifier(owner))
             what = f"schema {schema} owner {owner}"
-            known = ("schema", schema) not in declared.recorded
-            yield _change(
-                "alter", what, statement, place, "change" if known else "drift", roles=(owner,), detail=f"is {found.schemas[schema]}"
-            )
+            kind = other if ("schema", schema) in declared.recorded else "change"
+            yield _change("alter", what, statement, place, kind, roles=(owner,), detail=f"is {found.schemas[schema]}")
     for (schema, relation), state in sorted(found.relations.items()):
         if schema in declared.access.schemas and state.kind in _OWNABLE:
-            yield from _owned(declared, schema, relation, state.owner, printed(_OWNABLE[state.kind]))
+            yield from _owned(declared, schema, relation, state.owner, printed(_OWNABLE[state.kind]), other)
     for (schema, signature), state in sorted(found.functions.items()):
         if schema in declared.access.schemas and state.owner not in _owners(declared, schema):
             owner = declared.access.schemas[schema]
             statement = sql.SQL("ALTER ROUTINE {} OWNER TO {}").format(printed(signature), sql.Identifier(owner))
             what = f"function {signature} owner {owner}"
-            yield _change("alter", what, statement, declared.place(schema), "drift", roles=(owner,), detail=f"is {state.owner}")
+            yield _change("alter", what, statement, declared.place(schema), other, roles=(owner,), detail=f"is {state.owner}")
 
 
-def _owned(declared: Declared, schema: str, relation: str, owner: str, what: sql.SQL) -> Iterator[Change]:
+def _owned(declared: Declared, schema: str, relation: str, owner: str, what: sql.SQL, kind: Kind) -> Iterator[Change]:
     if owner in _owners(declared, schema):
         return
     wanted = declared.access.schemas[schema]
     statement = sql.SQL("ALTER {} {} OWNER TO {}").format(what, sql.Identifier(schema, relation), sql.Identifier(wanted))
     shown = f"{schema}.{relation} owner {wanted}"
-    yield _change("alter", shown, statement, declared.place(schema), "drift", roles=(wanted,), detail=f"is {owner}")
+    yield _change("alter", shown, statement, declared.place(schema), kind, roles=(wanted,), detail=f"is {owner}")
 
 
 def _owners(declared: Declared, schema: str) -> set[str]:
-    """Who may own what is in a schema: its owner; in the keeper's, also the domain, whose candidate becomes a version there."""
+    """Who may own what is in a schema: its owner; among versions also the domain, whose candidate becomes one."""
     owner = declared.access.schemas[schema]
-    return {owner, naming.owner_role(declared.place(schema)[0])} if owner == naming.KEEPER_ROLE else {owner}
+    return {owner, naming.owner_role(declared.place(schema)[0])} if schema in declared.access.versions else {owner}
 
 
 def privileges(declared: Declared, found: Observed) -> Iterator[Change]:
     """Privileges that are missing, those that no file declares, and those that may be granted on."""
     fresh = {schema for schema in declared.access.schemas if schema not in found.schemas}
-    known = {*found.relations, (naming.PLATFORM_SCHEMA, naming.MASK_PASS)}  # the latter is made by the planes' own SQL, before
+    known = {
+        *found.relations,
+        *((naming.PLATFORM_SCHEMA, name) for name in KEEPER_READS),
+    }  # the latter are made by the planes' own SQL, before
     for grant in sorted(declared.grants - found.privileges):
         if grant.kind == "relation" and (grant.schema, grant.name) not in known:
             continue  # its first publication brings the grant along, as what makes a table of the platform does
@@ -208,7 +216,8 @@ def _watched(declared: Declared, found: Observed, grant: Privilege) -> bool:
             return False  # said in the planes' own SQL
         # Who looks after the platform may let others look on.
         return grant.grantee == PUBLIC or grant.grantee in declared.places or grant.privilege not in {"SELECT", "USAGE"}
-    if found.schemas.get(grant.schema) == naming.KEEPER_ROLE and grant.kind == "relation":
+    gone = grant.schema not in declared.access.schemas and found.schemas.get(grant.schema) == naming.KEEPER_ROLE
+    if grant.kind == "relation" and (gone or grant.schema in declared.access.versions):
         # A version passes to the keeper, and the domain that made it goes on reading it.
         return (grant.grantee, grant.privilege) != (naming.owner_role(declared.place(grant.schema)[0]), "SELECT")
     return grant.schema in declared.places or found.schemas.get(grant.schema) in declared.access.roles

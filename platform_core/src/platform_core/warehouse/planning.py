@@ -15,7 +15,7 @@ from platform_core.warehouse import difference
 from platform_core.warehouse.change import Change
 from platform_core.warehouse.declared import Declared, declare, read_record
 from platform_core.warehouse.observed import Observed, observe
-from platform_core.warehouse.platform_tables import platform_changes, platform_files
+from platform_core.warehouse.platform_tables import platform_changes, platform_files, upgraded
 from platform_core.warehouse.removal import removals
 
 Source = Callable[[Connection, Mesh], Iterable[Change]]
@@ -64,7 +64,7 @@ def make_plan(connection: Connection, mesh: Mesh, sources: Iterable[Source] = ()
             *difference.roles(declared, found),
             *platform_changes(connection, files, found, recorded),
             *difference.memberships(declared, found),
-            *difference.schemas(declared, found),
+            *difference.schemas(declared, found, upgraded=upgraded(connection, files, recorded)),
             *difference.defaults(declared, found),
             *difference.privileges(declared, found),
             *removals(connection, mesh, declared, found),
@@ -73,7 +73,7 @@ def make_plan(connection: Connection, mesh: Mesh, sources: Iterable[Source] = ()
         for source in sources:
             steps += source(connection, mesh)
     steps.sort(key=lambda step: step.domain)  # in the order of their transactions; within one, as they were found
-    return Planned(tuple(steps), declared, found, _state(steps, found))
+    return Planned(tuple(steps), declared, found, _state(steps, found, declared.access.versions))
 
 
 def fingerprint(steps: Iterable[Change]) -> str:
@@ -85,12 +85,12 @@ def fingerprint(steps: Iterable[Change]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _state(steps: Iterable[Change], found: Observed) -> str:
+def _state(steps: Iterable[Change], found: Observed, versions: frozenset[str]) -> str:
     """Publications come and go while a plan waits: versions are no part of the state, unless a step is about them."""
     access = (
         sorted(found.memberships),
         sorted(found.schemas.items()),
-        sorted(item for item in found.privileges if found.schemas.get(item.schema) != naming.KEEPER_ROLE),
+        sorted(item for item in found.privileges if item.schema not in versions),
         sorted(found.defaults),
         sorted(found.policies),
         sorted((name, state.login, sorted(state.powers)) for name, state in found.roles.items()),

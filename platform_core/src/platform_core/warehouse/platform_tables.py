@@ -64,10 +64,11 @@ class PlatformFiles:
 
 
 def schema_files() -> list[Path]:
-    """The ``schema.sql`` of every plane, the warehouse's own first."""
+    """The ``schema.sql`` of every plane, the warehouse's own first; then their other files of functions, which speak of the tables."""
     package = Path(__file__).parents[1]
     own = Path(__file__).with_name("schema.sql")
-    return [own, *sorted(path for path in package.glob("*/schema.sql") if path != own)]
+    found = [path for path in package.glob("*/*.sql") if path != own]
+    return [own, *sorted(found, key=lambda path: (path.name != own.name, path))]
 
 
 @cache
@@ -108,6 +109,11 @@ def platform_changes(connection: Connection, files: PlatformFiles, found: Observ
     else:
         yield from _parts_changes(connection, files, recorded)
     yield from _row_security(files, found, by_hand=_stamp(connection, files) in recorded)
+
+
+def upgraded(connection: Connection, files: PlatformFiles, recorded: Mapping[Item, object]) -> bool:
+    """Whether another version of the platform applied last."""
+    return any(item[0] == "files" for item in recorded) and _stamp(connection, files) not in recorded
 
 
 def _stamp(connection: Connection, files: PlatformFiles) -> Item:
@@ -219,7 +225,7 @@ def _create(policy: Policy) -> sql.Composed:
 
 
 _PARTS = """
-    SELECT 'function', pg_catalog.substr(p.oid::pg_catalog.regprocedure::text, 6), pg_catalog.md5(pg_catalog.pg_get_functiondef(p.oid))
+    SELECT 'function', pg_catalog.substr(p.oid::pg_catalog.regprocedure::text, 6), pg_catalog.md5(pg_catalog.pg_get_functiondef(p.oid) || p.proowner::pg_catalog.regrole::text)
     FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = pg_catalog.to_regnamespace(%(schema)s) AND p.prokind <> 'a'
     UNION ALL
     SELECT 'trigger', c.relname || '.' || t.tgname, pg_catalog.md5(pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text)
