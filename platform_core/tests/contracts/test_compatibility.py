@@ -396,6 +396,17 @@ TABLE: list[tuple[str, str, Mutation | tuple[Mutation, Mutation], set[str]]] = [
     ("objective added", "profiles", before(top(customProperties=...), top(customProperties=OBJECTIVES)), {"level-added"}),
     ("objective of another level", "profiles", lambda d: objective(d).update(availability={"ratio": 1, "window": "30d"}), {"level-added"}),
     ("objective of a level itself lowered", "profiles", before(*(put_objective(ratio) for ratio in (0.8, 0.5))), {"level-loosened"}),
+    (
+        "objective moved into its level",
+        "profiles",
+        both(
+            put_objective(0.8),
+            lambda d: (level(d, "freshness")["customProperties"][0]["value"].update(window="20d"), d.pop("customProperties")),
+        ),
+        {"same-meaning"},
+    ),
+    ("objective moved into its level and lowered", "profiles", both(put_objective(0.5), top(customProperties=...)), {"level-changed"}),
+    ("a note at a level", "profiles", lambda d: level(d, "freshness").update(customProperties=[custom("note", "x")]), {"unknown"}),
     ("objective lowered", "profiles", lambda d: objective(d)["freshness"].update(ratio=0.5), {"level-loosened"}),
     ("objective raised", "profiles", lambda d: objective(d)["freshness"].update(ratio=0.9), {"level-tightened"}),
     ("objective over another window", "profiles", lambda d: objective(d)["freshness"].update(window="5d"), {"level-changed"}),

@@ -9,6 +9,7 @@ from typing import Any
 
 from platform_core.contracts.compatibility.difference import Difference
 from platform_core.contracts.compatibility.judgement import Clause, by_action, once
+from platform_core.contracts.service_level_clauses import OBJECTIVES
 
 _SECONDS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
@@ -121,21 +122,47 @@ def _axis(unit: str) -> str:
 
 
 def _objective(difference: Difference) -> str:
-    """The indicator ``{ratio, window}``: a higher ratio over the same window is the better promise."""
-    before, after = (_objective_of(side) for side in difference.holder("property", "value")[:2])
-    if difference.action in {"added", "removed"} and difference.shape.endswith("[]"):
-        return "level-added" if difference.action == "added" else "level-removed"
-    return "level-changed" if before is None or after is None else _step(before, after)
+    """The indicator ``{ratio, window}``: a higher ratio over the same window is the better promise. It may also stand in the contract's."""
+    item = difference.after or difference.before if difference.shape.endswith("[]") else difference.holder("property")[1]
+    if not isinstance(item, dict) or item.get("property") != "objective":
+        return "order" if difference.action == "reordered" else "unknown"
+    old, new = (_met(root, level) for root, level in zip(difference.around[0], difference.around[1], strict=True))
+    return _step(old, new)
 
 
 def objectives(difference: Difference) -> str:
     """The custom property ``objectives`` of a contract, which has the indicator of each service level: the worst of their verdicts."""
-    if difference.action in {"added", "removed"} and difference.shape.endswith("[]"):
-        return "level-added" if difference.action == "added" else "level-removed"
-    before, after = (side.get("value") for side in difference.holder("property", "value")[:2])
-    old, new = (value if isinstance(value, dict) else {} for value in (before, after))
-    verdicts = {_step(_objective_of({"value": old.get(name)}), _objective_of({"value": new.get(name)})) for name in {*old, *new}}
-    return next((verdict for verdict in _WORST_FIRST if verdict in verdicts), "same-meaning")
+    sides = [{_level_key(level): level for level in _levels(root)} for root in difference.around[0]]
+    steps = {
+        _step(*(_met(root, side[key]) for root, side in zip(difference.around[0], sides, strict=True)))
+        for key in sides[0].keys() & sides[1].keys()
+        if any(_met(root, side[key]) for root, side in zip(difference.around[0], sides, strict=True))
+    }
+    return next((verdict for verdict in _WORST_FIRST if verdict in steps), "same-meaning")
+
+
+def _levels(root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    levels: Any = root.get("slaProperties")
+    return [level for level in levels if isinstance(level, dict)] if isinstance(levels, list) else []
+
+
+def _level_key(level: Mapping[str, Any]) -> str:
+    return f"{level.get('property')} {level.get('element')}"
+
+
+def _met(root: Mapping[str, Any], level: Mapping[str, Any]) -> tuple[float, Any] | None:
+    """How far a service level must be met: by its own ``objective``, else by the contract's ``objectives``, as the platform reads them."""
+    own = next((entry for entry in _entries(level) if entry.get("property") == "objective"), None)
+    if own is not None:
+        return _objective_of(own)
+    told = next((entry.get("value") for entry in _entries(root) if entry.get("property") == OBJECTIVES), None)
+    known: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    return _objective_of({"value": known.get(str(level.get("id"))) or known.get(str(level.get("property")))})
+
+
+def _entries(holder: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    entries: Any = holder.get("customProperties")
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 _WORST_FIRST = ("level-removed", "level-loosened", "level-changed", "level-added", "level-tightened")
