@@ -125,7 +125,7 @@ def test_alerts_are_listed_newest_first_and_status_counts_them(mesh: Mesh, appli
     listed = mesh("alerts").out
     assert listed.index("inventory run of [b] failed\n  x\n  y\n  run r1, stored\n") < listed.index("sales run of [a] failed")
     assert [alert["title"] for alert in mesh("alerts", "--domain", "sales", "--json").json()["alerts"]] == ["run of [a] failed"]
-    assert "2 alerts in the last day, the latest" in mesh("status").err
+    assert "2 alerts in the last day, the latest of inventory at" in mesh("status").err
     assert mesh("status", "--json").json()["alerts_of_last_day"] == 2
     assert "did you mean 'sales'" in mesh("alerts", "--domain", "sals").err
 

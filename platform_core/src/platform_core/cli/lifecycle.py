@@ -125,13 +125,9 @@ def status(as_json: AsJson = False) -> None:
         for warning in table.warnings(listed):
             err.print(f"[yellow]{warning}[/]", soft_wrap=True)
         if raised:
-            count = f"{len(raised)} alert{'s' if len(raised) > 1 else ''} in the last day, the latest"
-            err.print(
-                f"{count} {raised[0].raised_at.astimezone():%H:%M}: {raised[0].title}; see ./mesh alerts",
-                style="yellow",
-                markup=False,
-                soft_wrap=True,
-            )
+            count = f"{len(raised)} alert{'s' if len(raised) > 1 else ''} in the last day"
+            latest = f"{raised[0].domain} at {raised[0].raised_at.astimezone():%H:%M}"
+            err.print(f"[yellow]{count}, the latest of {latest}; see ./mesh alerts[/]", soft_wrap=True)
 
 
 def doctor(as_json: AsJson = False) -> None:
