@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from platform_core.contracts import Mesh
-from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, prepare_databases
+from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, embedded, prepare_databases
 
 DOMAINS = ("customer", "inventory", "sales", "marketing")
 _numbers = itertools.count(1)
@@ -21,9 +21,12 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A running embedded server of this test session."""
+    """A running embedded server of this test session. It need not outlive a power failure, so it waits for no disk."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("server") / "postgres")
-    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "full_page_writes"):
+            patch.setitem(embedded._SETTINGS, name, "off")
+        server.start()
     yield server
     server.stop()
 
