@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from platform_core.publishing import Publication, served
 from platform_core.warehouse import Warehouse
 
 LOAD_SECONDS = 90.0
-"""How long a code location may take until it looks for news for the first time."""
+"""How long a code location may take until it looks for news for the first time, when nobody else wants the processors."""
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -61,7 +62,8 @@ class Watch:
         mesh: The files.
         warehouse: Where publications are.
         instance: Where runs are.
-        patience: Seconds until a location that has not looked for news counts as one that does not load.
+        patience: Seconds until a location that has not looked for news counts as one that does not load, on a machine that is
+            not crowded.
     """
 
     def __init__(self, mesh: Mesh, warehouse: Warehouse, instance: dg.DagsterInstance, patience: float = LOAD_SECONDS) -> None:
@@ -83,7 +85,7 @@ class Watch:
         outdated = tuple(sorted(key for key, version in versions.items() if key not in ports or ports[key].code_version != version))
         active = self._instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
         ticks = self._ticks()
-        late = time.time() - self._began > self._patience
+        late = time.time() - self._began > self._patience * _crowd()
         silent = tuple(sorted(set(self._mesh.domains) - ticks.keys())) if late else ()
         settled = self._settled(bool(active) or waiting > 0, ticks, silent)
         return State(ports, outdated, _activities(active), self._failed(), settled, silent)
@@ -176,3 +178,8 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
 
 def _utc(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC)
+
+
+def _crowd() -> float:
+    """How many processes want each processor now, one at least: what takes a second alone takes so many then."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
