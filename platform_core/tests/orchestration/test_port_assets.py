@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,10 +16,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from platform_core.contracts import load_mesh
+from platform_core.contracts import ContractError, load_mesh, naming
 from platform_core.orchestration import on_news, port_assets
 from platform_core.orchestration.port_assets import code_version
 from platform_core.publishing import audit_candidate, failed_checks, publications, served
+from platform_core.settings import Settings
+from platform_core.transformation.lineage import column_lineage
 from platform_core.warehouse import Warehouse, apply
 
 PERSONAL = {"restricted", "confidential", "pii", "sensitive"}
@@ -154,12 +159,16 @@ def warehouse(empty_database: Warehouse, repo: Path, tmp_path: Path, monkeypatch
     for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL"):
         monkeypatch.delenv(name, raising=False)
     apply(empty_database, load_mesh(repo))
+    known = Settings.load({"MESH_REPO": str(repo), "MESH_HOME": os.environ.get("MESH_TEST_HOME", "")})
+    column_lineage(load_mesh(repo), known)  # dbt compiles the projects once for all tests
+    shutil.copytree(known.home / "lineage", tmp_path / "home" / "lineage", ignore=shutil.ignore_patterns("target"))
     return empty_database
 
 
 GOOD = """SELECT g AS item_id, '2023 Mazda MX-' || g AS item_name, 'Mazda' AS make, 'MX-' || g AS model, 2023 AS model_year,
           (10000 + g)::numeric(12,2) AS list_price_usd, 'entry' AS price_band, now() - interval '1 day' AS listed_at, now() AS updated_at
           FROM generate_series(1::bigint, 50) AS g"""
+GOOD_COLUMNS = ("item_id", "item_name", "make", "model", "model_year", "list_price_usd", "price_band", "listed_at", "updated_at")
 
 
 @pytest.fixture
@@ -191,6 +200,9 @@ def test_a_candidate_that_breaks_a_rule_is_held_back_and_the_run_says_why(
         metadata = {name: value.value for name, value in made.materialization.metadata.items()}
         assert metadata["dagster/row_count"] == 50
         assert metadata["checks failed"] == 0
+        price = metadata["dagster/column_lineage"].deps_by_column["list_price_usd"]
+        assert [(dep.asset_key.path, dep.column_name) for dep in price] == [(["inventory", "build", "items"], "list_price_usd")]
+        assert _lineage(warehouse)["list_price_usd"] == ["list_price_usd"], "the catalog was told with the publication"
         with warehouse.connect_platform() as connection:
             first = served(connection)[contract.id]
         assert metadata["publication"] == first.publication
@@ -236,6 +248,40 @@ def test_a_candidate_that_breaks_a_rule_is_held_back_and_the_run_says_why(
         for _ in range(3):
             listened, cursor = _consumers(instance, cursor)
             assert listened == set(), "a consumer ran on data that was held back"
+
+
+def test_column_lineage_that_is_not_known_yet_follows_the_publication(
+    warehouse: Warehouse, publish_items: Callable[[dg.DagsterInstance, str], dg.ExecuteInProcessResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first publication after a change of the dbt project: consumers do not wait for dbt; where it fails, the data is published all the same."""
+    monkeypatch.setattr(sys.modules[code_version.__module__], "kept_columns", lambda *_: None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = publish_items(instance, GOOD).get_asset_materialization_events()[0].materialization
+        assert "dagster/column_lineage" not in made.metadata
+        assert set(_lineage(warehouse)) == set(GOOD_COLUMNS)
+
+        def fails(*_: object) -> None:
+            raise ContractError("dbt is away")
+
+        monkeypatch.setattr(sys.modules[code_version.__module__], "traced_columns", fails)
+        assert publish_items(instance, GOOD).success
+
+
+def _lineage(warehouse: Warehouse) -> dict[str, list[str]]:
+    """Column of the port to the columns that the catalog names for it, as ``upstreamLineage`` waits in the outbox."""
+    dataset = naming.dataset_urn("inventory_items", "items")
+    with warehouse.connect_platform() as connection:
+        (value,) = connection.execute(
+            "SELECT value::jsonb FROM mesh.catalog_outbox WHERE entity_urn = %s AND aspect_name = 'upstreamLineage'", (dataset,)
+        ).fetchone() or ({},)
+    entries = value["fineGrainedLineages"]
+    assert {(item["upstreamType"], item["downstreamType"], item["confidenceScore"]) for item in entries} <= {("FIELD_SET", "FIELD", 1.0)}
+    source = naming.dataset_urn("inventory_build", "items")
+    assert all(urn.startswith(f"urn:li:schemaField:({source},") for item in entries for urn in item["upstreams"])
+    return {
+        item["downstreams"][0].removesuffix(")").rpartition(",")[2]: [urn.removesuffix(")").rpartition(",")[2] for urn in item["upstreams"]]
+        for item in entries
+    }
 
 
 def _line(path: Path, text: str) -> int:

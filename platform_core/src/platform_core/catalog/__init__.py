@@ -2,6 +2,7 @@
 
 from platform_core.catalog.aspects import compile_product, declared_urns
 from platform_core.catalog.assertions import result_proposals
+from platform_core.catalog.column_lineage import announce_columns, with_columns
 from platform_core.catalog.delivery import Delivery, Refusal, configured_sinks, deliver, deliver_all
 from platform_core.catalog.errors import CatalogError, SinkUnavailableError
 from platform_core.catalog.file_sink import FileSink
@@ -45,6 +46,7 @@ __all__ = [
     "Standing",
     "Taken",
     "announce",
+    "announce_columns",
     "announce_failed_audit",
     "check_file",
     "check_proposals",
@@ -57,5 +59,6 @@ __all__ = [
     "release",
     "result_proposals",
     "standings",
+    "with_columns",
     "withdraw",
 ]

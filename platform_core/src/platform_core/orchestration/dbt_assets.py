@@ -18,6 +18,7 @@ from dagster import AssetExecutionContext
 from platform_core.contracts import Mesh, naming
 from platform_core.orchestration.asset_names import asset_key, relation_asset
 from platform_core.orchestration.conditions import on_news, with_its_asset
+from platform_core.orchestration.port_columns import column_metadata, kept_columns
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject, Model, Test, read_manifest
 
@@ -52,8 +53,11 @@ def dbt_assets(project: DbtProject, mesh: Mesh) -> dg.AssetsDefinition:
         # A test of two models belongs to the one it is shown at: dbt's own choice would run it with either, before the other is built.
         chosen = ["--indirect-selection", "empty", "--select", *(_selector(names[unique]) for unique in selected)]
         selection = [] if everything else chosen
+        relations = {model.unique_id: (model.schema, model.name) for model in manifest.models}
+        columns = kept_columns(mesh, Settings.load(), project.domain, list(relations.values()))
+        lineage = {unique: column_metadata(mesh, relation, columns) for unique, relation in relations.items()}
         for event in _invoke(project, ["build", *selection], context):
-            yield from _results(event, keys, checks, context)
+            yield from _results(event, keys, checks, context, lineage)
 
     return build
 
@@ -137,6 +141,7 @@ def _results(
     keys: Mapping[str, dg.AssetKey],
     checks: Mapping[str, dg.AssetCheckKey],
     context: AssetExecutionContext,
+    lineage: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     raw: dict[str, Any] = event.raw_event
     data, name = raw["data"], raw["info"]["name"]
@@ -147,7 +152,11 @@ def _results(
         if keys[unique] in context.selected_asset_keys:
             yield dg.MaterializeResult(
                 asset_key=keys[unique],
-                metadata={"seconds": round(float(data.get("execution_time") or 0), 3), "dbt status": str(data.get("status"))},
+                metadata={
+                    "seconds": round(float(data.get("execution_time") or 0), 3),
+                    "dbt status": str(data.get("status")),
+                    **lineage[unique],
+                },
             )
     elif name == "LogTestResult" and unique in checks:
         status, key = str(data["status"]), checks[unique]

@@ -1,7 +1,7 @@
 """An output port as assets: one multi-asset a port, one asset a table, one check a rule; materialized means published."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,15 @@ from dagster import AssetExecutionContext
 from dagster._check import CheckError
 
 from platform_core import publishing
-from platform_core.catalog import CatalogProduct, Edge, Operation, deliver_all
+from platform_core.catalog import CatalogProduct, ColumnEdge, Edge, Operation, announce_columns, deliver_all, with_columns
 from platform_core.catalog import RuleResult as CatalogResult
 from platform_core.catalog import announce as tell_catalog
 from platform_core.catalog import announce_failed_audit as tell_of_failed_audit
 from platform_core.contracts import FRESHNESS_UNITS, Contract, DataProduct, Rule, Table, load_mesh, naming
+from platform_core.errors import MeshError
 from platform_core.orchestration.asset_names import asset_key, asset_relation, owners, tag_value
 from platform_core.orchestration.conditions import on_news
+from platform_core.orchestration.port_columns import column_metadata, kept_columns, traced_columns
 from platform_core.publishing import Outcome, rules_of
 from platform_core.quality import RuleResult
 from platform_core.settings import Settings
@@ -43,6 +45,9 @@ def port_assets(product: DataProduct, contract: Contract) -> dg.AssetsDefinition
         warehouse = Warehouse.from_settings(settings)
         mesh = load_mesh(settings.repo)
         edges = _edges(context, list(keys.values()))
+        tables = [(product.schema, table) for table in keys]
+        columns = kept_columns(mesh, settings, product.domain, tables)
+        announced: list[CatalogProduct] = []
         context.log.info(f"auditing {contract.id}: {len(rules)} rules over {len(contract.tables)} tables")
         outcome = publishing.publish(
             warehouse,
@@ -52,7 +57,7 @@ def port_assets(product: DataProduct, contract: Contract) -> dg.AssetsDefinition
             code_version=version,
             run_id=context.run_id,
             copied=frozenset(table.model for table in contract.tables if table.incremental) | _incremental(product.domain, settings),
-            announce=lambda connection, result: _announce(connection, product, contract, result, edges),
+            announce=lambda connection, result: announced.extend(_announce(connection, product, contract, result, edges, columns)),
         )
         for result in outcome.results:
             yield _check_result(result, keys[result.rule.table])
@@ -60,7 +65,18 @@ def port_assets(product: DataProduct, contract: Contract) -> dg.AssetsDefinition
             _deliver(warehouse, settings, context, product.domain)  # a failed audit is news for the catalog too
             raise _rejection(contract, outcome)
         for table in contract.tables:
-            yield dg.MaterializeResult(asset_key=keys[table.physical_name], metadata=_metadata(contract, table, outcome))
+            yield dg.MaterializeResult(
+                asset_key=keys[table.physical_name],
+                metadata=_metadata(contract, table, outcome) | column_metadata(mesh, (product.schema, table.physical_name), columns),
+            )
+        if columns is None:  # the consumers have their event, and may begin
+            try:
+                found = traced_columns(mesh, settings, product.domain, tables)
+                with warehouse.connect_domain(product.domain) as connection:
+                    for told in announced:
+                        announce_columns(connection, with_columns(connection, told, found))
+            except (MeshError, OSError) as error:  # the data is published: the next publication asks again
+                context.log.warning(f"the catalog is not told where columns come from: {error}")
         _deliver(warehouse, settings, context, product.domain)
 
     return publish_port
@@ -163,7 +179,7 @@ def _rejection(contract: Contract, outcome: Outcome) -> dg.Failure:
     )
 
 
-def _metadata(contract: Contract, table: Table, outcome: Outcome) -> Mapping[str, Any]:
+def _metadata(contract: Contract, table: Table, outcome: Outcome) -> dict[str, Any]:
     results = [result for result in outcome.results if result.rule.table == table.physical_name]
     return {
         "dagster/row_count": outcome.rows.get(table.physical_name, 0),
@@ -207,8 +223,19 @@ def _edges(context: AssetExecutionContext, ports: list[dg.AssetKey]) -> list[Edg
     return edges
 
 
-def _announce(connection: "Connection", product: DataProduct, contract: Contract, outcome: Outcome, edges: list[Edge]) -> None:
-    """Records what the catalog is to be told, in the transaction that switches the port or records the rejection."""
+def _announce(
+    connection: "Connection",
+    product: DataProduct,
+    contract: Contract,
+    outcome: Outcome,
+    edges: list[Edge],
+    columns: Sequence[ColumnEdge] | None,
+) -> list[CatalogProduct]:
+    """Records what the catalog is to be told, in the transaction that switches the port or records the rejection.
+
+    Returns:
+        What was told of a publication; nothing of a rejection.
+    """
     now = datetime.now(UTC)
     known = {rule.name for table in contract.tables for rule in table.rules}
     results = [
@@ -226,9 +253,11 @@ def _announce(connection: "Connection", product: DataProduct, contract: Contract
     ]
     if not outcome.published:
         tell_of_failed_audit(connection, contract, outcome.publication, now, results)
-        return
+        return []
     operation = Operation("publication", now, "dagster")
-    tell_catalog(connection, CatalogProduct.of_port(product, contract, outcome.publication, now, outcome.rows, edges, results, operation))
+    told = CatalogProduct.of_port(product, contract, outcome.publication, now, outcome.rows, edges, results, operation)
+    tell_catalog(connection, told if columns is None else with_columns(connection, told, columns))
+    return [told]
 
 
 def _deliver(warehouse: Warehouse, settings: Settings, context: AssetExecutionContext, domain: str) -> None:

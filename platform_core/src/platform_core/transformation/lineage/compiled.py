@@ -43,6 +43,11 @@ class Compiled:
     sources: tuple[Mapping[str, Any], ...]
 
 
+def is_compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> bool:
+    """Whether ``compiled`` would answer without starting dbt."""
+    return all(_kept(project, _key(project), settings, ports) is not None for project in _projects(domains, settings))
+
+
 def compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> tuple[Compiled, ...]:
     """The compiled projects of the domains that have one; dbt is started only for those whose files changed.
 
@@ -51,11 +56,7 @@ def compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> tuple[
         settings: Says where the projects lie, and where what was compiled is kept.
         ports: What dbt is told when a macro asks for the columns of another product's port.
     """
-    projects = [
-        DbtProject.of(domain, settings)
-        for domain in domains
-        if (settings.repo / "dbt_projects" / f"{domain}_dbt" / "dbt_project.yml").is_file()
-    ]
+    projects = _projects(domains, settings)
     keys = {project: _key(project) for project in projects}
     answers = {project: _kept(project, keys[project], settings, ports) for project in projects}
     stale = [project for project, answer in answers.items() if answer is None]
@@ -80,6 +81,11 @@ def compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> tuple[
         for project, answer in answers.items()
         if answer is not None
     )
+
+
+def _projects(domains: Iterable[str], settings: Settings) -> list[DbtProject]:
+    folder = settings.repo / "dbt_projects"
+    return [DbtProject.of(domain, settings) for domain in domains if (folder / f"{domain}_dbt" / "dbt_project.yml").is_file()]
 
 
 def _ask(projects: list[DbtProject], settings: Settings, ports: Ports) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from platform_core.contracts import Contract, Location, Mesh, Problem, Table, naming
 from platform_core.settings import Settings
-from platform_core.transformation.lineage.compiled import Compiled, compiled
+from platform_core.transformation.lineage.compiled import Compiled, Ports, compiled, is_compiled
 from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
 from platform_core.transformation.lineage.model_lineage import Known, ModelLineage
 from platform_core.transformation.lineage.python_assets import python_asset
@@ -127,10 +127,7 @@ def column_lineage(mesh: Mesh, settings: Settings, former: Mapping[tuple[str, st
         now = known.get(relation)
         if now is not None:
             known[relation] = tuple(dict.fromkeys((*now, *columns)))
-    told: dict[str, dict[str, list[str]]] = {}
-    for name, (_, table) in ports.items():
-        told.setdefault(_split(name)[0], {})[_split(name)[1]] = [column.physical_name for column in table.columns]
-    projects = compiled(mesh.domains, settings, told)
+    projects = compiled(mesh.domains, settings, _told(mesh))
     relations: dict[str, Relation] = {}
     problems: list[Problem] = []
     for project in projects:
@@ -160,6 +157,21 @@ def column_lineage(mesh: Mesh, settings: Settings, former: Mapping[tuple[str, st
         tuple(problems),
         frozenset(project.domain for project in projects if not project.error),
     )
+
+
+def is_traced(mesh: Mesh, settings: Settings) -> bool:
+    """Whether ``column_lineage`` would answer from what is kept, without dbt."""
+    return is_compiled(mesh.domains, settings, _told(mesh))
+
+
+def _told(mesh: Mesh) -> Ports:
+    """What dbt is told of the ports' columns."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for contract in mesh.contracts.values():
+        for table in contract.tables:
+            columns = [column.physical_name for column in table.columns]
+            told.setdefault(naming.port_schema(contract.product_id), {})[table.physical_name] = columns
+    return told
 
 
 def _split(relation: str) -> tuple[str, str]:
