@@ -53,3 +53,16 @@ def test_what_a_connector_reports_adds_to_the_secrets(connection: Connection) ->
     declared = resolve_config(connection, {"FIRST": "80", "PORT": "old-token"})
     config = declared.updated({"login": {"port": "new-token", "kind": "user"}, "ports": []})
     assert config.redact("old-token new-token user") == "*** *** user" and "new-token" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "shown"),
+    [
+        ("p/s+s w&rd=ü", "GET /x?key=p%2Fs%2Bs%20w%26rd%3D%C3%BC or p%2Fs%2Bs+w%26rd%3D%C3%BC", "GET /x?key=*** or ***"),
+        ('say "hush"\\', r'{"password": "say \"hush\"\\"}', '{"password": "***"}'),
+        ("-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nx\n", "bad MIIEvQIBADANBgkqhkiG after -----BEGIN KEY-----", "bad *** after ***"),
+    ],
+    ids=["in an address", "in JSON", "line by line"],
+)
+def test_a_secret_is_hidden_however_it_is_written(connection: Connection, secret: str, said: str, shown: str) -> None:
+    assert resolve_config(connection, {"FIRST": "80", "PORT": secret}).redact(said) == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import re
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from platform_core.ingestion import (
     ConnectorError,
     LoadError,
     ProtocolError,
-    SharedStateError,
     loader,
 )
 
@@ -117,6 +117,25 @@ def test_each_sync_mode_over_two_syncs(make_source, mode, first, second, expecte
     assert {row[0] for row in source.query("SELECT _airbyte_generation_id FROM sales_raw.orders")} <= {generation}
 
 
+def test_a_stream_that_is_no_longer_deduplicated_takes_rows_of_a_known_key(make_source):
+    source = make_source({"orders": "incremental_deduped"}, ORDERS)
+    source.script = [*rows(1), state("orders", {"id": 1}), *complete("orders")]
+    source.sync()
+    for mode, expected in {"incremental_append": [1, 1], "full_refresh_append": [1, 1, 1], "incremental_deduped": [1]}.items():
+        source.modes = {"orders": mode}
+        source.sync()
+        assert ids(source) == expected
+
+
+def test_a_key_that_no_index_takes_is_said_with_a_remedy(make_source):
+    source = make_source({"orders": "incremental_deduped"}, [stream("orders", {"id": {"type": "string"}})])
+    long = random.Random(1).randbytes(9000).hex()  # nothing that Postgres could compress to a short one
+    source.script = [record("orders", {"id": long}), state("orders", {"id": "x"}), *complete("orders")]
+    with pytest.raises(LoadError, match="a value of a primary key is too long"):
+        source.sync()
+    assert source.query("SELECT status FROM mesh.syncs") == [("failed",)]
+
+
 def test_an_overwrite_keeps_views_and_readers_working(make_source):
     source = make_source({"orders": "full_refresh_overwrite"}, ORDERS, script=[*rows(1), *complete("orders")])
     source.sync()
@@ -143,55 +162,6 @@ def test_the_state_goes_back_verbatim_and_only_for_the_asked_streams(make_source
     assert source.sync(streams=["orders"], full_refresh=True).streams["orders"].generation == 1
     assert source.calls()[-1] == "read null"
     assert ids(source) == [1]  # replaced, not appended a third time
-
-
-def test_legacy_and_global_states_go_back_in_their_form(make_source):
-    source = make_source({"orders": "incremental_deduped"}, ORDERS)
-    source.script = [*rows(1), {"send": {"type": "STATE", "state": {"data": {"orders": {"id": 1}}}}}, *complete("orders")]
-    source.sync()
-    source.sync()
-    assert source.calls()[-1] == 'read {"orders": {"id": 1}}'
-    entry = {"stream_descriptor": {"name": "orders"}, "stream_state": {"id": 2}}
-    shared = {"type": "GLOBAL", "global": {"shared_state": {"lsn": 7}, "stream_states": [entry]}}
-    source.script = [*rows(2), {"send": {"type": "STATE", "state": shared}}, *complete("orders")]
-    source.sync()
-    source.sync()
-    assert json.loads(source.calls()[-1].removeprefix("read ")) == [shared]
-
-
-def test_some_streams_of_a_database_log_are_refused_since_the_others_would_lose_what_they_have_not_read(make_source):
-    source = make_source(
-        {"orders": "incremental_append", "other": "incremental_append", "small": "full_refresh_overwrite"},
-        [stream("orders"), stream("other"), stream("small")],
-    )
-    entries = [{"stream_descriptor": {"name": name}, "stream_state": {"id": 1}} for name in ("orders", "other")]
-    shared = {"type": "GLOBAL", "global": {"shared_state": {"lsn": 7}, "stream_states": entries}}
-    source.script = [*rows(1), {"send": {"type": "STATE", "state": shared}}, *complete("orders", "other", "small")]
-    source.sync()
-    for options in ({}, {"full_refresh": True}):
-        with pytest.raises(SharedStateError, match="a sync without other would move it past"):
-            source.sync(streams=["orders"], **options)
-    source.script = complete("small")
-    source.sync(streams=["small"])
-    source.script = complete("orders", "other", "small")
-    source.sync()
-    assert json.loads(source.calls()[-1].removeprefix("read ")) == [shared]
-    assert ids(source) == [1]
-
-
-def test_a_legacy_state_keeps_the_streams_that_do_not_begin_anew(make_source):
-    source = make_source({"orders": "incremental_append", "other": "incremental_append"}, [stream("orders"), stream("other")])
-    blob = {"orders": {"id": 1}, "other": {"id": 5}}
-    source.script = [*rows(1), {"send": {"type": "STATE", "state": {"data": blob}}}, *complete("orders", "other")]
-    source.sync()
-    source.sync(streams=["orders"])
-    assert source.calls()[-1] == f"read {json.dumps(blob)}"
-    source.sync(streams=["orders"], full_refresh=True)
-    assert source.calls()[-1] == 'read {"other": {"id": 5}}'
-    source.script = [*rows(1), {"send": {"type": "STATE", "state": {"data": {"position": 9}}}}, *complete("orders")]
-    source.sync(streams=["orders"])
-    with pytest.raises(SharedStateError, match="without other"):
-        source.sync(streams=["orders"], full_refresh=True)
 
 
 FAILURES = {

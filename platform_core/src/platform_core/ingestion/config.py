@@ -5,16 +5,19 @@ Secrets exist only in the resolved configuration, which is handed to the connect
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.errors import ConfigurationError
 from platform_core.ingestion.json_type import is_of_type
 from platform_core.ingestion.placeholders import fill_placeholders
 
+_SHORTEST_LINE = 16  # of a key of several lines; shorter ones may be words that say nothing
 _SHORTEST_SECRET = 4  # redacting shorter texts would only make logs unreadable
 
 Steps = tuple[str | int, ...]
@@ -35,15 +38,28 @@ class ResolvedConfig:
     secrets: tuple[str, ...] = field(repr=False)
 
     def redact(self, text: str) -> str:
-        """``text`` without any value that came from the environment."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
+        """``text`` without any value that came from the environment, as it is or as JSON and addresses write it."""
+        for hidden in self._hidden:
+            text = text.replace(hidden, "***")
         return text
+
+    @functools.cached_property
+    def _hidden(self) -> tuple[str, ...]:
+        forms = {form for secret in self.secrets for form in _written(secret)}
+        return tuple(sorted((form for form in forms if len(form) >= _SHORTEST_SECRET), key=len, reverse=True))
 
     def updated(self, data: dict[str, Any]) -> ResolvedConfig:
         """The configuration as the connector changed it; every text that is new in it counts as a secret."""
         new = {text for text in _texts(data) if len(text) >= _SHORTEST_SECRET} - set(_texts(self.data))
         return ResolvedConfig(data, self.substituted, tuple(sorted({*self.secrets, *new}, key=len, reverse=True)))
+
+
+def _written(secret: str) -> Iterator[str]:
+    """The ways in which a secret turns up in a connector's words; a key of several lines is logged line by line."""
+    yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    lines = secret.splitlines()
+    yield from (line for line in lines if len(lines) > 1 and len(line) >= _SHORTEST_LINE)
 
 
 def _texts(value: Any) -> Iterator[str]:

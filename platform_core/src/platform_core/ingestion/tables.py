@@ -201,16 +201,7 @@ def ensure_key(connection: Connection, schema: str, table: str, key: Sequence[st
         Whether the index had to be made.
     """
     name = key_index_name(table, key)
-    existing = {
-        row[0]
-        for row in connection.execute(
-            "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = %s AND starts_with(indexname, '_mesh_key_')",
-            (schema, table),
-        )
-    }
-    for former in existing - {name}:
-        connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(schema, former)))
-    if name in existing:
+    if name in drop_keys(connection, schema, table, keep=name):
         return False
     target, columns = sql.Identifier(schema, table), sql.SQL(", ").join(map(sql.Identifier, key))
     if not unique:
@@ -222,6 +213,19 @@ def ensure_key(connection: Connection, schema: str, table: str, key: Sequence[st
         )
     connection.execute(sql.SQL("CREATE UNIQUE INDEX {} ON {} ({}) NULLS NOT DISTINCT").format(sql.Identifier(name), target, columns))
     return True
+
+
+def drop_keys(connection: Connection, schema: str, table: str, *, keep: str | None = None) -> set[str]:
+    """Removes the unique indexes of keys that the table was deduplicated by, except one: they forbid what another mode brings.
+
+    Returns:
+        The names of those that there were.
+    """
+    query = "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = %s AND starts_with(indexname, '_mesh_key_')"
+    found = {row[0] for row in connection.execute(query, (schema, table))}
+    for former in found - {keep}:
+        connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(schema, former)))
+    return found
 
 
 def newest_first(cursor: str | None) -> sql.Composable:

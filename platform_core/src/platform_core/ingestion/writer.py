@@ -25,6 +25,7 @@ from platform_core.ingestion.tables import (
     apply_plan,
     column_list,
     create_staging,
+    drop_keys,
     widen_column,
 )
 from platform_core.ingestion.typed import Rows
@@ -255,4 +256,6 @@ class StreamWriter:
             widen_column(self._session, self._target, Column(column.field, column.name, Kind.NUMERIC))
         if self._merge is not None and not self._plan.create:
             self._merge.ensure_key()
+        elif self._merge is None and not self._plan.create:
+            drop_keys(self._session, self._schema, self.task.table)
         self._shaped = True
