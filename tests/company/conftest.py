@@ -230,11 +230,12 @@ def _compiled(repo: Path, domain: str, model: str) -> str:
 
 
 def _publish(warehouse: Warehouse, mesh: Mesh, domain: str) -> None:
-    with warehouse.connect_domain(domain) as connection:
+    """What consumers read, without masks; apply gives it to who owns ports, and to its readers."""
+    with warehouse.connect_platform() as connection:
         for product in mesh.of_domain(domain):
             for port in product.outputs:
                 for table in port.contract.tables:
-                    view = sql.Identifier(product.schema, table.physical_name)
+                    target = sql.Identifier(product.schema, table.physical_name)
                     source = sql.Identifier(naming.build_schema(domain), table.physical_name)
-                    connection.execute(sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(view, source))
+                    connection.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(target, source))
     apply(warehouse, mesh)
