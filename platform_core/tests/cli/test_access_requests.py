@@ -131,7 +131,7 @@ def test_an_input_port_that_nothing_allows_fails_lint_with_the_command_that_asks
         (("approve", PORT, "--for", "domain:sales"), "nothing is open that could be approved"),
         (("list", "--state", "open"), "use one of: pending, active"),
         (("list", "--domain", "custmer"), "did you mean 'customer'?"),
-        (("audit", "--at", "yesterday"), "is no day and no moment"),
+        (("audit", "--at", "yesterday"), "is no month, day or moment"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_a_remedy(quick: Mesh, copied: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -182,6 +182,8 @@ def test_the_audit_in_its_three_forms(mesh: Mesh) -> None:
     assert mesh("access", "audit", "--for", "role:nobody").out == "nobody\n"
     assert [row for row in mesh("access", "audit", "--at", "2025-09-01", "--json").json()["readings"] if row["approved_by"]] == []
     assert [row for row in mesh("access", "audit", "--at", "2025-09-02", "--json").json()["readings"] if row["approved_by"]] != []
+    assert [row for row in mesh("access", "audit", "--at", "2025-08", "--json").json()["readings"] if row["approved_by"]] == []
+    assert [row for row in mesh("access", "audit", "--at", "2025-09", "--json").json()["readings"] if row["approved_by"]] != []
 
 
 def test_every_command_explains_itself(quick: Mesh) -> None:

@@ -102,7 +102,8 @@ def audit(
     principal: Principal = None,
     column: Annotated[str | None, typer.Option(help="Only this column, with or without its table: email, profiles.email.")] = None,
     at: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Only what held then: a day (2026-06-30) or a moment in UTC (2026-06-30T12:00).")
+        str | None,
+        typer.Option(metavar="WHEN", help="Only what held then, in UTC: month (2026-10), day (2026-10-31), moment (2026-10-31T12:00)."),
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Only columns whose personal data was read in clear.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one line a column as CSV.")] = False,
@@ -149,17 +150,20 @@ _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 def _when(text: str | None) -> tuple[datetime, datetime]:
-    """The moments that are asked for: a whole day, or one second."""
+    """The moments that are asked for: a whole month or day, or one instant."""
     if text is None:
         return _EVER
     try:
+        if len(text) == 7:
+            first = datetime.fromisoformat(f"{text}-01").replace(tzinfo=UTC)
+            return first, (first + timedelta(days=31)).replace(day=1)
         if len(text) == 10:
             day = date.fromisoformat(text)
             return end_of(day) - timedelta(days=1), end_of(day)
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         raise MeshError(
-            f"{text!r} is no day and no moment", where="--at", remedy="write for example 2026-06-30 or 2026-06-30T12:00"
+            f"{text!r} is no month, day or moment", where="--at", remedy="write for example 2026-06, 2026-06-30 or 2026-06-30T12:00"
         ) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return moment, moment + timedelta(microseconds=1)
