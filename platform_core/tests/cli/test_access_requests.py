@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from platform_core.cli import access_requests
+from platform_core.cli import access_requests, port_names
 from platform_core.warehouse import Warehouse
 
 Mesh = Any  # the fixture's type; test modules do not import each other
@@ -195,7 +195,7 @@ def test_every_command_explains_itself(quick: Mesh) -> None:
 
 def test_the_shell_completes_ports_and_those_who_asked(quick: Mesh) -> None:
     assert callable(quick), "it sets the environment"
-    assert access_requests.complete_port("customer.") == [PORT]
+    assert port_names.complete_port("customer.") == [PORT]
     approving: Any = SimpleNamespace(params={"port": PORT}, command=SimpleNamespace(name="approve"))
     asking: Any = SimpleNamespace(params={"port": PORT}, command=SimpleNamespace(name="request"))
     assert access_requests.complete_principal(approving, "domain:") == ["domain:sales"]
