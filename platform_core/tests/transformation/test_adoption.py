@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from platform_core.contracts import Mesh
+from platform_core.transformation.adoption.foreign_sql import foreign_functions
 from platform_core.transformation.adoption.inferred_types import infer_types
 from platform_core.transformation.adoption.products import plan_products
 from platform_core.transformation.adoption.project_edits import edit_project
@@ -238,6 +239,39 @@ def _manifest(
     }  # fmt: skip
 
 
+def test_public_models_are_served_with_their_versions_and_the_latest_answers_a_reference() -> None:
+    versioned = {"access": "public", "latest_version": 2, "config": {"materialized": "table", "access": "public", "group": "Money"}}
+    old = _node("ledger", "staging", **versioned, version=1) | {"unique_id": "model.p.ledger.v1", "alias": "ledger_v1"}
+    old["deprecation_date"] = "2027-06-01T00:00:00"
+    new = _node("ledger", "staging", **versioned, version=2) | {"unique_id": "model.p.ledger.v2"}
+    plans, decisions = plan_products("d", _manifest([new, old], children={"model.p.ledger.v1": ["model.p.x"]}), EMPTY)
+    assert {plan.name: sorted(plan.models.values()) for plan in plans} == {"money": ["ledger", "ledger_v1"]}
+    ((subject, message),) = [(item.subject, item.message) for item in decisions if item.kind == "version"]
+    assert subject == "ledger.v1" and "whose latest is 2, served until 2027-06-01" in message
+
+
+def test_sql_of_another_database_is_named_with_what_postgres_has_instead() -> None:
+    sql = "select dateadd(day, 1, d), x.year(y), 'iff(1)', \"year\" (1), extract(year from d), iff(a, b, c) -- nvl(a, b)\nfrom t where year in (1)"
+    assert list(foreign_functions(sql)) == ["dateadd", "iff"]
+    assert foreign_functions("select coalesce(a, date_trunc('year', b)) from t where left(a, 1) = 'x'") == {}
+
+
+def test_what_the_project_says_of_personal_data_is_kept_and_what_it_does_not_say_is_asked() -> None:
+    columns = {
+        "first_name": {"description": "Customer's first name. PII."},
+        "note": {"description": "Free text; contains no PII."},
+        "mail_count": {},
+    }
+    node = {"unique_id": "model.p.m", "name": "m", "config": {}, "columns": columns, "original_file_path": "m.sql"}
+    types = {"first_name": "text", "note": "text", "mail_count": "bigint", "customer_email": "text"}
+    table, _, decisions = propose_table(node, [], types, "m", known=True)
+    assert {column.name: (column.classification, column.tags) for column in table.columns if column.personal} == {
+        "first_name": ("restricted", ("pii",))
+    }
+    asked = {item.subject: item.message for item in decisions if item.kind == "personal-data"}
+    assert set(asked) == {"m.first_name", "m"} and asked["m"].startswith("customer_email: personal data by the name")
+
+
 def test_products_are_exposures_then_folders_of_marts_then_what_nobody_reads() -> None:
     nodes = [
         _node("orders", "marts", "finance"), _node("costs", "marts", "finance"), _node("people", "marts"), _node("stg_x", "staging"),
@@ -298,6 +332,28 @@ models:
     plain = text.replace("  - {name: flow, schema: x, tables: [{name: y}]}\n", "")
     kept = edit_project("d", {"dbt_project.yml": b"name: p\n", "models/s.yml": plain.encode()}, {}).files["models/s.yml"].decode()
     assert "# our sources" in kept and "# core" in kept and "# all of them" in kept and "# database: raw" in kept
+
+
+def test_a_source_that_the_projects_own_seed_loads_is_read_by_reference() -> None:
+    sources = """\
+sources:
+  - name: ecom
+    schema: raw
+    tables:
+      - name: raw_orders # from the shop
+        columns: [{name: id, data_tests: [unique]}]
+      - name: raw_people
+"""
+    sql = "select * from {{ source('ecom', 'raw_orders') }} join {{ source( \"ecom\", 'raw_people' ) }} using (id)"
+    files = {"dbt_project.yml": b"name: p\nseed-paths: [data/x]\n", "models/s.yml": sources.encode(), "models/m.sql": sql.encode(),
+             "data/x/raw_orders.csv": b"id\n1\n", "elsewhere/raw_people.csv": b""}  # fmt: skip
+    edited = edit_project("d", files, {})
+    assert edited.files["models/m.sql"].decode() == sql.replace("source('ecom', 'raw_orders')", "ref('raw_orders')")
+    text = edited.files["models/s.yml"].decode()
+    (source,) = yaml.safe_load(text)["sources"]
+    assert "# from the shop" in text and source["schema"] == "d_raw"
+    assert [table.get("config") for table in source["tables"]] == [{"enabled": False}, None]
+    assert [(decision.kind, decision.subject) for decision in edited.decisions] == [("source", "ecom.raw_orders")]
 
 
 def test_macros_that_choose_schemas_step_aside_and_code_that_asks_for_the_target_is_named() -> None:

@@ -60,7 +60,7 @@ def adopt(
         if not dry_run:
             starting.write(repo, made.changes)
     warning = lock_warning(repo) if "uv.lock" in made.changes.edited and not dry_run else None
-    report = adoption.report_json(made.products, made.decisions)
+    report = adoption.report_json(made.products, made.decisions, made.carried)
     if as_json:
         files = {"created": list(made.changes.created), "edited": list(made.changes.edited), "kept": list(made.changes.kept)}
         print_json({"domain": name, "dry_run": dry_run, **files, "warning": warning, **report})

@@ -14,7 +14,7 @@ from platform_core.settings import Settings
 from platform_core.transformation.adoption.decision import KINDS, Decision
 from platform_core.transformation.adoption.proposal import propose
 from platform_core.transformation.adoption.read_project import DbtFolder
-from platform_core.transformation.adoption.report import report_text
+from platform_core.transformation.adoption.report import carried_over, report_text
 from platform_core.transformation.adoption.staging import stage
 from platform_core.transformation.project import TransformationError
 from platform_core.transformation.starting.dbt_text import project_name
@@ -35,6 +35,7 @@ class Adoption:
     changes: FileChanges
     products: tuple[ProductDraft, ...]
     decisions: tuple[Decision, ...]
+    carried: Mapping[str, int]
 
 
 def adopt(
@@ -81,9 +82,10 @@ def adopt(
     wanted |= {f"dbt_projects/{project_name(domain)}/{name}": content for name, content in staged.edited.files.items()}
     for product in proposal.products:
         wanted |= product_files(ProductStart(product, {}, None))
-    wanted[f"domains/{domain}/ADOPTION.md"] = report_text(domain, read.name, proposal.products, decisions, len(read.files))
+    carried = carried_over(staged.manifest)
+    wanted[f"domains/{domain}/ADOPTION.md"] = report_text(domain, read.name, proposal.products, decisions, len(read.files), carried)
     contents = {name: content.encode() if isinstance(content, str) else content for name, content in wanted.items()}
-    return Adoption(_changes(repo, domain, contents, record), proposal.products, decisions)
+    return Adoption(_changes(repo, domain, contents, record), proposal.products, decisions, carried)
 
 
 def _record(repo: Path, domain: str) -> dict[str, str]:

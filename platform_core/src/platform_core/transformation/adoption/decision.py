@@ -21,6 +21,7 @@ KINDS = {
     "view": "Views on raw tables",
     "grant": "Hooks and grants",
     "name": "Names that changed",
+    "version": "Versions of models",
     "personal-data": "Personal data",
     "not-carried": "Files that were not carried over",
 }

@@ -69,7 +69,8 @@ def plan_products(domain: str, manifest: Mapping[str, Any], mesh: Mesh) -> tuple
                 groups.setdefault(name, _Group(name.replace("_", " ").capitalize(), None)).models.append(key)
     for key, node in sorted(nodes.items()):
         if key not in claimed:
-            decisions.append(_unserved(node))
+            decisions.append(_unserved(domain, node))
+        decisions += _version(node)
     return tuple(_plans(domain, groups, nodes, manifest, mesh, decisions)), decisions
 
 
@@ -135,13 +136,26 @@ def _folder(node: Node, manifest: Mapping[str, Any]) -> str | None:
     mart = next((at for at, part in enumerate(folders) if part in _MARTS), None)
     if mart is not None:
         return fitting(folders[mart + 1] if mart + 1 < len(folders) else folders[mart], "marts")
+    if (node.get("config") or {}).get("access") == "public" or node.get("access") == "public":  # its project promises it to others
+        group = (node.get("config") or {}).get("group") or node.get("group")
+        return fitting(str(group), _AT_ROOT) if group else fitting(folders[0], _AT_ROOT) if folders else _AT_ROOT
     read = any(child.startswith(("model.", "snapshot.")) for child in (manifest.get("child_map") or {}).get(node["unique_id"], ()))
     if set(folders) & _INNER or name.startswith(_INNER_NAMES) or read:
         return None
     return fitting(folders[0], _AT_ROOT) if folders else _AT_ROOT
 
 
-def _unserved(node: Node) -> Decision:
+def _version(node: Node) -> Iterator[Decision]:
+    """A version of a model that is not its latest one."""
+    version, latest = node.get("version"), node.get("latest_version")
+    if version is not None and version != latest:
+        until = f", served until {str(node['deprecation_date'])[:10]}" if node.get("deprecation_date") else ""
+        message = f"version {version} of a model whose latest is {latest}{until}: versions of a model are tables beside each other here"
+        remedy = "say in the contract which one consumers are to read; the next versions of a port are made by ./mesh new version"
+        yield Decision("version", f"{node['name']}.v{version}", message, remedy, str(node.get("original_file_path") or ""))
+
+
+def _unserved(domain: str, node: Node) -> Decision:
     config = node.get("config") or {}
     reason = f"a {node['resource_type']} that only the project itself reads"
     if config.get("materialized") == "ephemeral":
@@ -150,7 +164,8 @@ def _unserved(node: Node) -> Decision:
         reason = "private in its group"
     elif (node.get("language") or "sql") != "sql":
         reason = f"written in {node['language']}, which dbt cannot run on Postgres: make it an asset of the domain"
-    remedy = f"nothing; or ./mesh new product DOMAIN.NAME --from-model {node['name']}"
+    name = fitting(str(node["name"]), "product")
+    remedy = f"nothing; or ./mesh new product {domain}.{name} --from-model {node['name']}"
     return Decision("not-served", str(node["name"]), reason, remedy, str(node.get("original_file_path") or ""))
 
 

@@ -13,6 +13,7 @@ import yaml
 from platform_core.contracts import naming
 from platform_core.contracts.source import SourceError, parse_yaml
 from platform_core.transformation.adoption.decision import Decision
+from platform_core.transformation.adoption.seed_sources import reference_seeds
 from platform_core.transformation.project import TransformationError
 from platform_core.transformation.starting.dbt_text import IGNORED, profile_text, project_name
 
@@ -62,6 +63,7 @@ def edit_project(domain: str, files: Mapping[str, bytes], aliases: Mapping[str, 
         if path.endswith(".sql"):
             _macros(edited, path)
             _snapshot_schema(edited, path)
+    edited.decisions += reference_seeds(edited.files, project, [path for path in own if path not in ("dbt_project.yml", "profiles.yml")])
     for path in own:
         if path.endswith((".yml", ".yaml")) and path not in ("dbt_project.yml", "profiles.yml"):
             _sources(edited, domain, path)

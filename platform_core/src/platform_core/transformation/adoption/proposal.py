@@ -133,7 +133,10 @@ def _references(
     decisions: list[Decision],
 ) -> None:
     """Relationships between tables that ports serve; one to another product makes that product an input."""
-    served = {str(nodes[key]["name"]): (plan.name, table) for plan in plans for key, table in plan.models.items()}
+    latest_last = sorted(
+        ((plan.name, key, table) for plan in plans for key, table in plan.models.items()), key=lambda item: _latest(nodes[item[1]])
+    )
+    served = {str(nodes[key]["name"]): (name, table) for name, key, table in latest_last}
     inputs: dict[str, set[str]] = {name: set() for name in drafts}
     for plan, table, promises in found:
         for column, model, target, test in promises.references:
@@ -143,6 +146,10 @@ def _references(
     for name, read in inputs.items():
         ports = tuple(InputDraft(other, drafts[other].contract_id, drafts[other].version) for other in sorted(read))
         drafts[name] = replace(drafts[name], inputs=ports)
+
+
+def _latest(node: Mapping[str, Any]) -> bool:
+    return node.get("version") == node.get("latest_version")
 
 
 def _relate(
@@ -167,7 +174,11 @@ def _relate(
     own = drafts[product]
     if column not in {item.name for known in own.tables if known.name == table for item in known.columns}:
         return f"the column {column} is not known"
-    name = f"{other_table}.{field_}" if other == product else f"{domain}.{other}.{other_table}.{field_}"
+    name = (
+        f"{other_table}.{field_}"
+        if other == product
+        else f"{drafts[other].contract_id}.odcs.yaml#/schema/{other_table}/properties/{field_}"
+    )
     tables = tuple(
         replace(
             known,
@@ -201,11 +212,22 @@ def _sources(domain: str, manifest: Mapping[str, Any]) -> list[Decision]:
     found: list[Decision] = []
     for source in sorted(manifest.get("sources", {}).values(), key=lambda item: str(item["unique_id"])):
         if (source.get("config") or {}).get("enabled", True):
-            message = f"{source['schema']}.{source['identifier']} is loaded by nothing yet"
+            message = f"{source['schema']}.{source['identifier']} is loaded by nothing yet{_freshness(source)}"
             remedy = f"./mesh new source {domain}/{fitting(str(source['source_name']), 'source')}, with the stream {source['identifier']}"
             subject = f"{source['source_name']}.{source['name']}"
             found.append(Decision("source", subject, message, remedy, str(source.get("original_file_path") or "")))
     return found
+
+
+def _freshness(source: Mapping[str, Any]) -> str:
+    """What ``dbt source freshness`` was told; the platform watches ports instead."""
+    rules = source.get("freshness") or {}
+    said = [
+        f"{name.replace('_', ' ')} {rule['count']} {rule['period']}s"
+        for name in ("warn_after", "error_after")
+        if (rule := rules.get(name) or {}).get("count")
+    ]
+    return f"; its freshness rule ({', '.join(said)}) becomes a latency in slaProperties of the port that needs it" if said else ""
 
 
 def _of_models(manifest: Mapping[str, Any], known: Known) -> list[Decision]:

@@ -24,6 +24,7 @@ _KEPT_HIDDEN = {
     ".yamllint",
     ".gitkeep",
 }
+_DEBRIS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _MOST_BYTES = 200_000_000
 
 
@@ -84,6 +85,8 @@ def _own_files(read: DbtFolder, left_out: set[Path]) -> None:
         if path.is_symlink() and not path.resolve().is_relative_to(read.folder.resolve()):
             behind.append(f"{name} (a link to {path.readlink()})")
             continue
+        if path.name in _DEBRIS:
+            continue
         if path.name.startswith(".") and path.name not in _KEPT_HIDDEN:
             behind.append(name)
             continue
@@ -123,16 +126,25 @@ def _packages(read: DbtFolder, installed: Path) -> None:
     names = {path.name for path in folders}
     for entry in wanted:
         local = entry.get("local") if isinstance(entry, dict) else None
-        source = (read.folder / str(local)).resolve() if local else None
-        if source is not None and (source / "dbt_project.yml").is_file() and _name(source) not in names:
+        if local is None:
+            continue
+        source = (read.folder / str(local)).resolve()
+        if not (source / "dbt_project.yml").is_file():
+            raise TransformationError(
+                f"the local package {local} is not there",
+                where=str(read.folder / "packages.yml"),
+                remedy=f"put it at {source}, or name the package of the hub that it is a copy of and run dbt deps",
+            )
+        if _name(source) not in names:
             folders.add(source)
             names.add(_name(source))
-    if len(folders) < len(wanted):
-        missing = [_described(entry) for entry in wanted if not (isinstance(entry, dict) and entry.get("local"))]
+    missing = [_described(entry) for entry in wanted if not _installed(entry, names)]
+    if missing or len(folders) < len(wanted):
+        named = missing or [_described(entry) for entry in wanted if not (isinstance(entry, dict) and entry.get("local"))]
         raise TransformationError(
-            f"packages of the project are not installed: {', '.join(missing)}",
+            f"packages of the project are not installed: {', '.join(named)}",
             where=str(read.folder / "packages.yml"),
-            remedy=f"run dbt deps in {read.folder} where the hub can be reached, then adopt again",
+            remedy=f"where the dbt hub can be reached: ./mesh exec dbt deps --project-dir {read.folder}; then adopt again",
         )
     for source in sorted(folders):
         name = _name(source)
@@ -140,6 +152,12 @@ def _packages(read: DbtFolder, installed: Path) -> None:
             read.files[f"{PACKAGES}/{name}/{path.relative_to(source.resolve()).as_posix()}"] = path.read_bytes()
         message = f"is part of the domain now, in {PACKAGES}/{name}: the platform starts dbt without asking an index"
         read.decisions.append(Decision("package", name, message, "to update it: dbt deps in the domain's project, and commit"))
+
+
+def _installed(entry: Any, names: set[str]) -> bool:
+    """Whether a package of the hub lies in its folder; others may have a name of their own, and are counted."""
+    hub = entry.get("package") if isinstance(entry, dict) else None
+    return hub is None or str(hub).rpartition("/")[2] in names
 
 
 def _described(entry: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from platform_core.contracts import naming
 from platform_core.settings import Settings
 from platform_core.transformation.adoption.decision import Decision
+from platform_core.transformation.adoption.foreign_sql import foreign_functions
 from platform_core.transformation.adoption.inferred_types import infer_types
 from platform_core.transformation.adoption.project_edits import PACKAGES, EditedProject, edit_project
 from platform_core.transformation.adoption.proposal import Known
@@ -142,7 +143,8 @@ def _known(
         for model in project.models
     }
     before |= {f"{source['schema']}.{source['alias']}": _of_catalog(read, source["id"]) for source in project.sources}
-    inferred = infer_types(project.models, {name: types for name, types in before.items() if types})
+    whole_before = [f"{model['schema']}.{model['alias']}" for model in project.models if seeds.get(model["id"])]
+    inferred = infer_types(project.models, {name: types for name, types in before.items() if types}, whole_before)
     for model in project.models:
         key, relation = model["id"], relations.get(f"{model['schema']}.{model['alias']}")
         catalog = _of_catalog(read, key)
@@ -160,6 +162,10 @@ def _known(
         model = next((item for item in project.models if found and item["alias"] == found[1]), None)
         if found and model and model["id"] not in failed:
             failed[model["id"]] = f"its SQL is not understood as that of Postgres: {found[2]}"
+    for model in project.models:
+        functions = foreign_functions("\n".join(model["sql"] or ()))
+        if functions and not model["failed"]:
+            failed[model["id"]] = "Postgres has no " + ", no ".join(f"{name}() (instead: {other})" for name, other in functions.items())
     named = {*relations, *(f"{source['schema']}.{source['alias']}" for source in project.sources)}
     ids = {f"{model['schema']}.{model['alias']}": model["id"] for model in project.models}
     outside: dict[str, tuple[str, ...]] = {}
@@ -182,7 +188,7 @@ def _declared(model: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str
 def _of_snapshot(model: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
     """The columns that dbt adds to a snapshot which compares columns: it stamps them with its own time (dbt-postgres, ``snapshot_get_time``)."""
     node = manifest["nodes"][model["id"]]
-    if node["resource_type"] != "snapshot" or node["config"].get("snapshot_meta_column_names"):
+    if node["resource_type"] != "snapshot" or any((node["config"].get("snapshot_meta_column_names") or {}).values()):
         return {}
     stamped = "timestamp without time zone" if node["config"].get("strategy") == "check" else None
     times = dict.fromkeys(("dbt_updated_at", "dbt_valid_from", "dbt_valid_to"), stamped) if stamped else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,11 @@ _PERSONAL_META = ("pii", "contains_pii", "is_pii", "has_pii", "personal_data", "
 _CLASS_META = ("classification", "data_classification", "sensitivity")
 _CLASSES = {"restricted": "restricted", "confidential": "confidential", "internal": "internal", "public": "public"}
 _PERSONAL_CLASS = "restricted"
+_SAYS_PERSONAL = re.compile(r"(?<!no )(?<!non-)(?<!not )\b(PII|personal data|personally identifiable)\b", re.IGNORECASE)
+_SOUNDS_PERSONAL = re.compile(
+    r"(^|_)(e?_?mail|phone|mobile|first_?name|last_?name|full_?name|surname|birth(day|date|_date)?|dob|ssn|passport|iban|ip_?address|street)(_|$)",
+    re.IGNORECASE,
+)
 _IN_PLACE = {"incremental", "snapshot", "seed", "materialized_view"}
 
 Node = Mapping[str, Any]
@@ -66,6 +72,12 @@ def propose_table(
         tags=tuple(sorted({fitting(str(tag), "tag") for tag in node.get("tags") or ()})),
         incremental=viewed and materialized not in _IN_PLACE,
     )
+    texts = [column for column in columns if column.logical_type not in ("integer", "number", "boolean")]  # counts and flags name nobody
+    sounds = [column.name for column in texts if not column.personal and _SOUNDS_PERSONAL.search(column.name)]
+    if sounds:
+        message = f"{', '.join(sounds)}: personal data by the name, and nothing in the project says so: the contract calls it internal"
+        remedy = "if it is, set classification: restricted and tags: [pii] in the contract; it is masked then"
+        decisions.append(Decision("personal-data", str(node["name"]), message, remedy, _file(node)))
     decisions += [
         Decision("test", test, f"of {node['name']}: {reason}", "nothing: it runs with dbt build as before", _file(node))
         for test, reason in promises.left
@@ -82,6 +94,10 @@ def _column(
         remedy = "write logicalType and physicalType in the contract, or build the project and adopt again"
         decisions.append(Decision("column-type", f"{node['name']}.{name}", message, remedy, _file(node), blocks=True))
     classification, tags = _sensitivity(entry)
+    if "pii" not in tags and _SAYS_PERSONAL.search(str(entry.get("description") or "")):
+        classification, tags = _PERSONAL_CLASS, tuple(sorted({*tags, "pii"}))
+        message = "its description calls it personal data: the contract says restricted, readers see it masked"
+        decisions.append(Decision("personal-data", f"{node['name']}.{name}", message, "nothing, unless it is none", _file(node)))
     required = name in promises.required or name in key or any(item.get("type") == "not_null" for item in entry.get("constraints") or ())
     unique = (name in promises.unique or any(item.get("type") == "unique" for item in entry.get("constraints") or ())) and key != [name]
     quality = [_typed(clause, logical) for clause in promises.column_quality.get(name, ())]
