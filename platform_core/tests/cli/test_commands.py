@@ -372,6 +372,10 @@ def test_every_command_has_help_with_an_example(mesh: Mesh, name: str) -> None:
     assert f"./mesh {name}" in said.out.replace(f"Usage: ./mesh {name}", ""), "no example"
 
 
+def test_arguments_are_explained_in_the_help(mesh: Mesh) -> None:
+    assert "A port: domain.product.port" in mesh("checks", "--help").out
+
+
 def test_env_and_doctor_show_no_secret(mesh: Mesh, applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESH_ALERT_WEBHOOK", "https://hooks.example/s3cr3t")
     monkeypatch.setenv("MESH_DATAHUB_TOKEN", "s3cr3t")
