@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from platform_core.contracts import Mesh, load_mesh
+
+sys.path.append(str(Path(__file__).parent))  # for the gate's table, which stands beside its tests
 
 CUSTOMERS = "domains/shop/src/shop/defs/customers"
 ORDERS = "domains/sales/src/sales/defs/orders"
