@@ -82,14 +82,14 @@ def env() -> None:
 
 def variables(settings: Settings) -> dict[str, str]:
     """What a shell in this checkout needs; no secret among it."""
-    from platform_core.orchestration.local_instance import instance_home
+    from platform_core.orchestration.local_instance import shell_instance
     from platform_core.orchestration.local_services import use_running_services
     from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
     found = {
         "MESH_REPO": str(settings.repo),
         "MESH_HOME": str(settings.home),
-        "DAGSTER_HOME": str(instance_home(settings)),
+        "DAGSTER_HOME": str(shell_instance(settings)),
         "VIRTUAL_ENV": sys.prefix,
         "PATH": os.environ.get("PATH", ""),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -97,8 +97,6 @@ def variables(settings: Settings) -> dict[str, str]:
     if settings.warehouse_dsn is not None or (EmbeddedPostgres(settings.home / "postgres").folder / "port").is_file():
         libpq = Warehouse.from_settings(settings).libpq_environment("")
         found |= {name: value for name, value in libpq.items() if value}
-    if (settings.home / "postgres" / "port").is_file():
-        instance_home(settings).mkdir(parents=True, exist_ok=True)
     return found | use_running_services(settings, dict(os.environ))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from platform_core.settings import Settings
 from platform_core.warehouse import DAGSTER_DATABASE, DAGSTER_ROLE, EmbeddedPostgres
 
 MAX_CONCURRENT_RUNS = 3
+_CONFIGURATION = "dagster.yaml"
 
 
 def instance_home(settings: Settings) -> Path:
@@ -19,17 +21,21 @@ def instance_home(settings: Settings) -> Path:
     return settings.home / "dagster"
 
 
+def shell_instance(settings: Settings) -> Path:
+    """The instance for programs that a person starts: the platform's while its server runs, else one of its own beside it, in SQLite.
+
+    So ``dagster dev`` and ``dagster definitions validate`` work before the first ``mesh up``, and nothing they leave behind is taken
+    for the platform's. Telemetry is off in both.
+    """
+    home = instance_home(settings)
+    if (home / _CONFIGURATION).is_file() and EmbeddedPostgres(settings.home / "postgres").running():
+        return home
+    return _write(settings.home / "dagster-alone", {"telemetry": {"enabled": False}, "nux": {"enabled": False}})
+
+
 def write_instance(settings: Settings, server: EmbeddedPostgres) -> Path:
     """Writes the instance's configuration and returns its folder. It holds no password: libpq finds it in the pass file."""
-    folder = instance_home(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = "# Written by `mesh`; edits are lost.\n" + yaml.safe_dump(configuration(settings, server), sort_keys=False)
-    target = folder / "dagster.yaml"
-    if not target.is_file() or target.read_text() != text:
-        temporary = folder / "dagster.yaml.new"
-        temporary.write_text(text)
-        temporary.replace(target)
-    return folder
+    return _write(instance_home(settings), configuration(settings, server))
 
 
 def configuration(settings: Settings, server: EmbeddedPostgres) -> dict[str, Any]:
@@ -61,3 +67,14 @@ def configuration(settings: Settings, server: EmbeddedPostgres) -> dict[str, Any
         "code_servers": {"local_startup_timeout": 120},
         "retention": {"sensor": {"purge_after_days": {"skipped": 1, "failure": 30, "success": 30}}},
     }
+
+
+def _write(folder: Path, configuration: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "# Written by `mesh`; edits are lost.\n" + yaml.safe_dump(configuration, sort_keys=False)
+    target = folder / _CONFIGURATION
+    if not target.is_file() or target.read_text() != text:
+        temporary = folder / f"{_CONFIGURATION}.{os.getpid()}"
+        temporary.write_text(text)
+        temporary.replace(target)
+    return folder
