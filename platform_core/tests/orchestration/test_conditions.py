@@ -1,7 +1,8 @@
 """When assets run by themselves: the platform's conditions, evaluated by Dagster against an instance with real events.
 
 The small mesh: ``a/raw/s`` (on schedule) -> ``a/build/m`` -> ``a/p/t``, where the model also reads ``b/q/u`` and ``b/q/v``, ports of
-another code location: keys that this location only knows the names of.
+another code location: keys that this location only knows the names of. A changed model may read ``a/raw/x`` as well, a stream that was
+never synced.
 """
 
 from __future__ import annotations
@@ -20,25 +21,36 @@ from platform_core.orchestration import on_news, on_schedule
 from platform_core.orchestration.conditions import SENSOR, TICK_SECONDS, automation_sensor, with_its_asset
 
 RAW, MODEL, PORT = dg.AssetKey(["a", "raw", "s"]), dg.AssetKey(["a", "build", "m"]), dg.AssetKey(["a", "p", "t"])
+EXTRA = dg.AssetKey(["a", "raw", "x"])
 OTHER, SECOND = dg.AssetKey(["b", "q", "u"]), dg.AssetKey(["b", "q", "v"])
 
 
 @functools.cache
 def _definitions(
-    *, model: str = "1", port: str = "1", raw: str = "1", cron: str | None = None, zone: str = "UTC", on_change: bool = True
+    *,
+    model: str = "1",
+    port: str = "1",
+    raw: str = "1",
+    cron: str | None = None,
+    zone: str = "UTC",
+    on_change: bool = True,
+    extra: bool = False,
 ) -> dg.Definitions:
     """The location, with these code versions."""
 
     @dg.asset(key=RAW, code_version=raw, automation_condition=on_schedule(cron, zone, on_change=on_change))
     def s() -> None: ...
 
-    @dg.asset(key=MODEL, deps=[RAW, OTHER, SECOND], code_version=model, automation_condition=on_news())
+    @dg.asset(key=EXTRA)
+    def x() -> None: ...
+
+    @dg.asset(key=MODEL, deps=[RAW, OTHER, SECOND, *([EXTRA] if extra else [])], code_version=model, automation_condition=on_news())
     def m() -> None: ...
 
     @dg.asset(key=PORT, deps=[MODEL], code_version=port, automation_condition=on_news())
     def t() -> None: ...
 
-    return dg.Definitions(assets=[s, m, t])
+    return dg.Definitions(assets=[s, *([x] if extra else []), m, t])
 
 
 class Location:
@@ -209,6 +221,53 @@ def test_an_input_whose_work_failed_is_not_waited_for_any_longer(settled: Locati
     assert settled.tick() == set()
     settled.finish(run)
     assert settled.tick() == {MODEL, PORT}
+
+
+def test_a_port_that_changed_with_its_model_waits_until_the_model_has_its_new_stream(settled: Location) -> None:
+    """Else it is audited with the former model's rows, which lack what the changed contract promises."""
+    settled.definitions = _definitions(model="2", port="2", extra=True)
+    assert settled.tick() == set()
+    run = settled.begin(EXTRA)
+    assert [settled.tick() for _ in range(3)] == [set()] * 3
+    settled.finish(run, EXTRA)
+    assert settled.tick() == {MODEL, PORT}, "one run of both, at once"
+    settled.run(MODEL, PORT)
+    assert [settled.tick() for _ in range(2)] == [set()] * 2
+
+
+def test_a_port_that_changed_with_its_model_waits_also_for_a_stream_in_work(settled: Location) -> None:
+    run = settled.begin(RAW)
+    settled.definitions = _definitions(model="2", port="2")
+    assert [settled.tick() for _ in range(3)] == [set()] * 3
+    settled.finish(run, RAW)
+    assert settled.tick() == {MODEL, PORT}
+
+
+def test_a_port_does_not_wait_for_a_stream_whose_sync_failed(settled: Location) -> None:
+    settled.definitions = _definitions(model="2", port="2", extra=True)
+    assert settled.tick() == set()
+    run = settled.begin(EXTRA)
+    assert settled.tick() == set()
+    settled.finish(run)
+    assert settled.tick() == {PORT}, "its audit says what is not there"
+    settled.finish(settled.begin(PORT))
+    assert settled.tick() == set()
+    settled.run(EXTRA)
+    assert settled.tick() == {MODEL, PORT}, "the sync that went well heals it"
+
+
+def test_a_port_does_not_wait_for_ever_for_a_stream_that_nobody_syncs(settled: Location) -> None:
+    settled.definitions = _definitions(model="2", port="2", extra=True)
+    assert [settled.tick(seconds=1200) for _ in range(5)] == [set()] * 5, "one hour and forty minutes"
+    assert settled.tick(seconds=1200) == {PORT}
+    assert settled.tick(seconds=7200) == set(), "asked for once"
+
+
+def test_a_model_that_waits_keeps_no_port_that_follows_a_run_of_it_by_hand(settled: Location) -> None:
+    settled.definitions = _definitions(model="2", extra=True)
+    assert settled.tick() == set()
+    settled.run(MODEL)
+    assert settled.tick() == {PORT}
 
 
 def test_nothing_is_asked_for_while_it_runs(settled: Location) -> None:

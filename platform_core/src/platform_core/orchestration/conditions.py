@@ -6,7 +6,10 @@ audit failed is not materialized, so no condition downstream fires on bad data; 
 asked here: a consumer may go on with the former, good version when another input changes.
 
 It also forgets news that arrives while a run works: the run's end counts as handled, although it had read the input before. Ours
-only takes a request as the answer to news, and only to news that came before it. See docs/decisions.
+only takes a request as the answer to news, and only to news that came before it.
+
+A port and its model may change together, the model to read a stream that is still to be synced. The port would then be audited with
+what the former model made. Ours waits for an input whose changed code has not run yet; not for ever. See docs/decisions.
 """
 
 from __future__ import annotations
@@ -17,12 +20,17 @@ import dagster as dg
 
 SENSOR = "automation"
 TICK_SECONDS = 2
+PATIENCE = "0 * * * *"  # in UTC; the wait for an input that was changed and not made again ends at the second tick
 
 
 def on_news() -> dg.AutomationCondition[dg.AssetKey]:
-    """Runs when an input was updated, when its own code changed, or when it is missing, once every input exists and none is in work."""
+    """Runs when an input was updated, when its own code changed, or when it is missing, once it is worth it.
+
+    Every input exists, none is in work, and none has changed code that waits for its own inputs.
+    """
     news = dg.AutomationCondition.any_deps_updated() | dg.AutomationCondition.code_version_changed()
     ready = ~dg.AutomationCondition.any_deps_missing() & ~dg.AutomationCondition.any_deps_in_progress()
+    ready &= ~dg.AutomationCondition.any_deps_match(_changed_and_waiting()) | _out_of_patience(news)
     return (_wish(news) & ready & ~dg.AutomationCondition.in_progress()).with_label("on news of its inputs")
 
 
@@ -72,3 +80,25 @@ def _wish(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[d
 def _held(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
     """True from the news until a run was asked for; news of that very tick is new news."""
     return news.since(dg.AutomationCondition.newly_requested() & ~news)
+
+
+def _changed_and_waiting() -> dg.AutomationCondition[dg.AssetKey]:
+    """Of an input: its code changed and it was neither asked for nor made since, because its own inputs are not there yet.
+
+    Where a run that should have made one of these failed there is nothing to wait for: what follows shows what that leads to. A stream
+    has no inputs, and may be one that only a person starts.
+    """
+    missing = dg.AutomationCondition.missing()
+    made = dg.AutomationCondition.newly_updated()
+    news = dg.AutomationCondition.code_version_changed()
+    changed = news.since((dg.AutomationCondition.newly_requested() | made) & ~news)
+    has_inputs = dg.AutomationCondition.any_deps_match(missing | ~missing)
+    hopeless = dg.AutomationCondition.any_deps_match(missing & dg.AutomationCondition.execution_failed())
+    return (changed & has_inputs & ~hopeless & ~dg.AutomationCondition.will_be_requested()).with_label("changed, and waits for its inputs")
+
+
+def _out_of_patience(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """True from the second tick of ``PATIENCE`` after the news: one to two hours."""
+    tick = dg.AutomationCondition.cron_tick_passed(PATIENCE, "UTC")
+    first = tick.since(news)
+    return (tick & first & ~first.newly_true()).since(news).with_label("waited long enough")
