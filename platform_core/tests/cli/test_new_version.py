@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,7 +197,7 @@ def test_a_rollback_reaches_the_catalog_with_who_and_why(mesh: Mesh, applied: Ap
     assert event["customProperties"] == expected
 
 
-@pytest.mark.parametrize("port", ["inventory.items", "sales.orders", "customer.profiles"])
+@pytest.mark.parametrize("port", ["inventory.items", "sales.orders", "customer.profiles", "marketing.customer_segments"])
 def test_the_copy_says_the_same_under_the_next_name_and_passes_the_gate(mesh: Mesh, applied: Applied, files: Path, port: str) -> None:
     old = load_mesh(files).products[port].outputs[0].contract
     before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
@@ -220,3 +221,28 @@ def test_the_copy_says_the_same_under_the_next_name_and_passes_the_gate(mesh: Me
     assert yaml.safe_load(changed[0].read_text())["version"] == "1.1.0"
     again = mesh("new", "version", port)
     assert again.code == 1
+
+
+def test_a_candidate_in_python_is_copied_to_an_asset_of_its_own(mesh: Mesh, applied: Applied, files: Path) -> None:
+    made = mesh("new", "version", "marketing.customer_segments", "--json").json()
+    module = "domains/marketing/src/marketing/defs/segmentation_v2.py"
+    assert (module in made["created"], made["notes"]) == (True, [])
+    namespace = runpy.run_path(str(files / module))
+    new, old = namespace["customer_segments_v2"], runpy.run_path(str(files / module.replace("_v2", "")))["customer_segments"]
+    assert new.key.path == ["marketing", "build", "customer_segments_v2"]
+    assert new.dependency_keys == old.dependency_keys
+    assert load_mesh(files).contracts[made["contract"]].tables[0].model == "customer_segments_v2"
+
+
+def test_a_model_with_another_name_than_its_table_keeps_the_difference(mesh: Mesh, applied: Applied, files: Path) -> None:
+    contract, models = files / FOLDER / "contracts/items.odcs.yaml", files / "dbt_projects/inventory_dbt/models"
+    for path in models.rglob("items.*"):
+        path.write_text(path.read_text().replace("name: items\n", "name: stock\n"))
+        path.rename(path.with_stem("stock"))
+    document = contract.read_text()
+    assert "    physicalName: items\n" in document
+    contract.write_text(document.replace("    physicalName: items\n", "    physicalName: items\n    customProperties:\n      - {property: model, value: stock}\n", 1))  # fmt: skip
+    made = mesh("new", "version", "inventory.items", "--json").json()
+    (table,) = load_mesh(files).contracts[NEW].tables
+    assert table.model == "stock_v2"
+    assert [path.name for path in models.rglob("stock_v2.sql")] == ["stock_v2.sql"], made

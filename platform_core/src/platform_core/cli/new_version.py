@@ -13,7 +13,7 @@ from platform_core.transformation.next_version import next_version_of
 
 
 def version(port: Port, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Copy a port to its next major version: contract, model and output port under the next name, at x.0.0. Nothing is overwritten.
+    """Copy a port to its next major version: contract, model (dbt or Python) and output port under the next name. Nothing is overwritten.
 
     Both are served until the old one is retired. Consumers move by naming the new contract as their input; when all have moved (or
     their time is over), set the old contract to `status: deprecated`, with `successor` and `endOfSupport`, and later to `retired`.

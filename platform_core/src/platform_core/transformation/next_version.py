@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, DataProduct
 from platform_core.contracts.port_versions import next_major, next_minor
 from platform_core.contracts.reference import renamed
 from platform_core.contracts.source import Document, load_yaml, parse_yaml
+from platform_core.transformation.next_python_asset import copied_asset
 from platform_core.transformation.project import TransformationError
 
 _OF_THE_OLD = ("successor", "endOfSupport")
@@ -62,11 +64,12 @@ def next_version_of(repo: Path, product: DataProduct, contract: Contract) -> Nex
     created = {_relative(repo, path): _contract_text(contract, contract_id, version, tables)}
     notes: list[str] = []
     for table in contract.tables:
-        files = _model_files(repo, contract.domain, table.model, tables[table.physical_name])
-        created |= files
+        copied = _next_model(table.model, tables, contract.version)
+        files = _model_files(repo, contract.domain, table.model, copied)
         if not files:
-            key = f"{contract.domain}/build/{tables[table.physical_name]}"
-            notes.append(f"no dbt model {table.model}.sql was found: build the candidate of the new table with an asset {key}")
+            files, left = _python_files(repo, contract, table.model, copied)
+            notes += left
+        created |= files
     before = product.path.read_text()
     edited = {_relative(repo, product.path): (before, _product_text(product, contract, port, contract_id, version))}
     return NextVersion(contract_id, version, created, edited, tuple(notes))
@@ -91,7 +94,7 @@ def _contract_text(contract: Contract, contract_id: str, version: str, tables: M
                 item[key] = own[item[key]]
         for at, entry in enumerate(item.get("customProperties") or []):
             if entry["property"] == "model":
-                model = own.get(str(entry["value"])) or next_major(str(entry["value"]), contract.version)[0]
+                model = _next_model(str(entry["value"]), own, contract.version)
                 text.set(("schema", number, "customProperties", at, "value"), entry["value"], model)
                 entry["value"] = model
     _rename_references(wanted, (), own, contract, contract_id, text)
@@ -156,6 +159,26 @@ def _model_files(repo: Path, domain: str, model: str, copied: str) -> dict[str, 
                     text.set(("models", 0, "name"), model, copied)
                     found[_relative(repo, described.with_name(f"{copied}{described.suffix}"))] = _checked(text.whole(), wanted, described)
     return found
+
+
+def _next_model(model: str, own: Mapping[str, str], version: str) -> str:
+    """Name of the relation that feeds the copy: as the table's own, where the two were one name."""
+    return own.get(model) or next_major(model, version)[0]
+
+
+def _python_files(repo: Path, contract: Contract, model: str, copied: str) -> tuple[dict[str, str], list[str]]:
+    """The module whose asset builds the candidate, under the next name; else a note of what to write by hand."""
+    key = "/".join(naming.build_key(contract.domain, copied))
+    found = copied_asset(repo / "domains" / contract.domain / "src" / contract.domain, contract.domain, model, copied)
+    if found is None:
+        said = f"neither a dbt model {model}.sql nor an asset in Python with a literal key was found"
+        return {}, [f"{said}: build the candidate of the new table with an asset {key}"]
+    if found.text is None:
+        others = ", ".join(found.others)
+        where = _relative(repo, found.path)
+        return {}, [f"{where} also defines {others}: put a copy of the asset into a module of its own, with the key {key}"]
+    path = found.path.with_stem(next_major(found.path.stem, contract.version)[0])
+    return {_relative(repo, path): found.text}, []
 
 
 def _product_text(product: DataProduct, contract: Contract, port: str, contract_id: str, version: str) -> str:
