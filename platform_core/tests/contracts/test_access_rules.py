@@ -132,12 +132,18 @@ def test_what_is_dated_tomorrow_did_not_happen(files: Files) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [(_only("[sales, shop]"), _only("[shop]")), (_only("[shop]"), _only("[sales, shop]")), (", access: read", _only("[shop]"))],
+    ("before", "after", "verdict"),
+    [
+        (_only("[sales, shop]"), _only("[shop]"), "breaking"),
+        (", access: read", _only("[shop]"), "breaking"),
+        (_only("[shop]"), _only("[sales, shop]"), "additive"),
+    ],
 )
-def test_the_gate_sees_who_a_role_is_for(files: Files, tmp_path_factory: pytest.TempPathFactory, before: str, after: str) -> None:
+def test_the_gate_sees_who_a_role_is_for(
+    files: Files, tmp_path_factory: pytest.TempPathFactory, before: str, after: str, verdict: str
+) -> None:
     _roles(files, before)
     old = Path(shutil.copytree(files.root, tmp_path_factory.mktemp("old") / "mesh"))
     _roles(files, after)
     changes = compare(folder_state(old, "old"), folder_state(files.root, "new")).changes
-    assert [change.ruling.verdict for change in changes] == ["breaking"]
+    assert [change.ruling.verdict for change in changes] == [verdict]

@@ -285,7 +285,7 @@ def test_a_sync_that_takes_too_long_is_cancelled(api: AirbyteApi, server: StandI
 def test_the_limit_is_the_files_own_or_that_of_the_environment(write: Callable[..., Connection], settings: Settings) -> None:
     assert settings.airbyte is not None
     assert pace_of(write({**SHOP_FILE, "timeouts": {"total": 5}}), settings.airbyte).timeout == 5
-    assert pace_of(write(), settings.airbyte).timeout == settings.airbyte.timeout == 20
+    assert pace_of(write(), settings.airbyte).timeout == settings.airbyte.timeout != 5
 
 
 def test_a_sync_of_someone_else_that_takes_too_long_is_left_to_them(api: AirbyteApi, server: StandIn, find: Find, clock: Clock) -> None:
