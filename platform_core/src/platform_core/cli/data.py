@@ -34,16 +34,13 @@ def query(
     from rich.table import Table
     from rich.text import Text
 
+    from platform_core.warehouse import reading
+
     session = Session.open()
     if domain is not None:
         session.domains([domain])
-    warehouse = session.warehouse
-    with warehouse.connect_domain(domain) if domain else warehouse.connect_platform() as connection:
-        connection.read_only = True
+    with reading(session.warehouse, domain) as connection:
         try:
-            if domain is None:
-                # The embedded server's platform role is a superuser, which may run programs even in a read-only transaction.
-                connection.execute("SELECT set_config('role', 'pg_read_all_data', true) WHERE pg_has_role('pg_read_all_data', 'SET')")
             # Prepared, it can be one statement only: a second one could end the transaction that is read-only.
             cursor = connection.execute(sql.encode(), prepare=True)
             rows = cursor.fetchmany(limit + 1) if cursor.description else []
@@ -53,7 +50,6 @@ def query(
         except psycopg.Error as error:
             raise MeshError(str(error).strip(), remedy="correct the statement, or run ./mesh status to see the ports") from error
         names = [column.name for column in cursor.description or ()]
-        connection.rollback()
     if as_json:
         print_json({"columns": names, "rows": [list(row) for row in rows[:limit]], "truncated": len(rows) > limit})
         return

@@ -15,6 +15,8 @@ MASK_PASS = "mask_pass"  # noqa: S105 - the name of a view
 """View of the platform's schema with what hashed columns need; see ``publishing/schema.sql``."""
 KEEPER_ROLE = "mesh_keeper"
 """Role (no login) that owns what others read, versions and port views: no domain's role can change it."""
+QUERY_ROLE_PREFIX = "mesh_query_"
+"""Begin of a login's name, the database's oid follows: where the platform's role is a superuser this one reads, and can do nothing else."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-@")
 

@@ -16,6 +16,7 @@ from platform_core.warehouse.execution import Applied, Failure
 from platform_core.warehouse.expiry import revoke_ended
 from platform_core.warehouse.made import made
 from platform_core.warehouse.planning import Planned, Source, make_plan
+from platform_core.warehouse.reading import reading
 
 __all__ = [
     "DAGSTER_DATABASE",
@@ -44,6 +45,7 @@ __all__ = [
     "prepare_databases",
     "read_arrow",
     "readers",
+    "reading",
     "readings",
     "revoke_ended",
     "write_arrow",

@@ -65,14 +65,15 @@ class Warehouse:
         """The same server, another database."""
         return replace(self, parameters={**self.parameters, "dbname": name})
 
-    def connect(self, user: str, *, role: str | None = None, autocommit: bool = False) -> psycopg.Connection:
-        """Connects as ``user``, acting as ``role`` when given.
+    def connect(self, user: str, *, role: str | None = None, password: str | None = None, autocommit: bool = False) -> psycopg.Connection:
+        """Connects as ``user``, acting as ``role`` when given; with a password that was made for this very session, when given.
 
         Raises:
             WarehouseError: The server cannot be reached or refuses the user.
         """
         options = {"options": f"-c role={role}"} if role else {}
-        parameters: dict[str, Any] = {**self.parameters, "user": user, "connect_timeout": "10", **options}
+        own = {"password": password} if password else {}
+        parameters: dict[str, Any] = {**self.parameters, "user": user, "connect_timeout": "10", **options, **own}
         try:
             return psycopg.connect(**parameters, application_name=f"mesh {user}", autocommit=autocommit)
         except psycopg.OperationalError as error:

@@ -16,6 +16,7 @@ from platform_core.warehouse.change import Change
 from platform_core.warehouse.declared import Declared, declare, read_record
 from platform_core.warehouse.observed import Observed, observe
 from platform_core.warehouse.platform_tables import platform_changes, platform_files, upgraded
+from platform_core.warehouse.reading import READS_ALL
 from platform_core.warehouse.removal import removals
 
 Source = Callable[[Connection, Mesh], Iterable[Change]]
@@ -86,14 +87,20 @@ def fingerprint(steps: Iterable[Change]) -> str:
 
 
 def _state(steps: Iterable[Change], found: Observed, versions: frozenset[str]) -> str:
-    """Publications come and go while a plan waits: versions are no part of the state, unless a step is about them."""
+    """Publications come and go while a plan waits: versions are no part of the state, unless a step is about them.
+
+    Nor is a login that was made to look at something, see ``reading``, as long as it is what that makes.
+    """
+    looking = {name for name, state in found.roles.items() if name.startswith(naming.QUERY_ROLE_PREFIX) and not state.powers}
     access = (
-        sorted(found.memberships),
+        sorted(each for each in found.memberships if each.member not in looking or each.role != READS_ALL),
         sorted(found.schemas.items()),
-        sorted(item for item in found.privileges if item.schema not in versions),
+        sorted(
+            item for item in found.privileges if item.schema not in versions and (item.kind != "database" or item.grantee not in looking)
+        ),
         sorted(found.defaults),
         sorted(found.policies),
-        sorted((name, state.login, sorted(state.powers)) for name, state in found.roles.items()),
+        sorted((name, state.login, sorted(state.powers)) for name, state in found.roles.items() if name not in looking),
     )
     return hashlib.sha256(f"{fingerprint(steps)}{access!r}".encode()).hexdigest()[:32]
 
