@@ -18,6 +18,7 @@ import yaml
 from platform_core.contracts import load_mesh
 from platform_core.settings import Settings
 from platform_core.transformation import DbtProject
+from platform_core.transformation.starting import domain_files
 from platform_core.warehouse import Warehouse, apply
 
 pytestmark = pytest.mark.timeout(300)
@@ -83,6 +84,15 @@ def test_a_new_domain_with_two_products_passes_its_own_tests_untouched(mesh: Mes
     done = subprocess.run(command, cwd=files, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
     assert re.search(r"^4 passed" if WHOLE else r"^3 passed", done.stdout.splitlines()[-1]), done.stdout
+
+
+@pytest.mark.parametrize("domain", ["it", "finance", "a_rather_long_name_of_a_domain"])
+def test_the_columns_of_its_readme_line_up(domain: str) -> None:
+    text = domain_files(domain, "About it.", "finance-data@example.com", None)[f"domains/{domain}/README.md"]
+    *made, tests = text.split("```")[1].strip().splitlines()
+    assert len({line.index("->") for line in made}) == 1, text
+    starts = [re.search(r"(?<=  )[^ ]", line) for line in (*made, tests)]
+    assert len({found and found.start() for found in starts}) == 1, text
 
 
 def test_a_second_time_nothing_changes_and_a_half_made_domain_is_completed(mesh: Mesh, files: Path) -> None:

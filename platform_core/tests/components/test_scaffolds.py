@@ -11,6 +11,7 @@ import pytest
 from platform_core.components.scaffolds import DataProductParams, DataProductScaffolder, DbtProjectScaffolder
 from platform_core.contracts import load_mesh
 from platform_core.errors import MeshError
+from platform_core.transformation import starting
 
 
 @pytest.fixture
@@ -49,6 +50,24 @@ def test_a_scaffolded_product_is_that_of_mesh_new_product(files: Path, reads: st
     assert (files / "domains/sales/tests/test_returns.py").is_file() and (files / "domains/sales/tests/conftest.py").is_file()
     with pytest.raises(MeshError, match="nothing is overwritten"):
         DataProductScaffolder().scaffold(_request(files, "sales", "returns", params))
+
+
+def test_who_answers_for_the_domain_answers_for_a_new_product(files: Path) -> None:
+    DataProductScaffolder().scaffold(_request(files, "sales", "returns", DataProductParams()))
+    product = load_mesh(files).products["sales.returns"]
+    assert (product.owners, product.team_name) == (("sales-data@example.com",), "sales-data")
+
+
+def test_without_other_products_the_teams_of_the_domain_say_who_answers(files: Path) -> None:
+    for product in (files / "domains/sales/src/sales/defs").glob("*/product.odps.yaml"):
+        shutil.rmtree(product.parent)
+    (files / "domains/sales/team.yaml").write_text("teams:\n- {name: tills, members: [zoe@example.com, ann@example.com]}\n- {name: web, members: [eve@example.com]}\n")  # fmt: skip
+    mesh = load_mesh(files)
+    assert starting.answerable(files, mesh, "sales") == ("ann@example.com", "tills")
+    assert starting.answerable(files, mesh, "sales", "eve@example.com") == ("eve@example.com", "web")
+    assert starting.answerable(files, mesh, "sales", team="web") == ("eve@example.com", "web")
+    (files / "domains/sales/team.yaml").unlink()
+    assert starting.answerable(files, mesh, "sales") == (None, "sales-data")
 
 
 def test_a_dbt_project_is_made_once_and_then_left_alone(files: Path) -> None:

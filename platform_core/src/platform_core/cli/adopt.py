@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from platform_core.cli.connection_names import paths_from
-from platform_core.cli.new_domain import DryRun, Yes, lock_warning
+from platform_core.cli.file_changes import DryRun, Manner, Yes, finish
 from platform_core.cli.new_product import built_relations
-from platform_core.cli.session import AsJson, Session, err, out, print_json
+from platform_core.cli.session import AsJson, Session, err, out
 
 if TYPE_CHECKING:
     from platform_core.transformation.adoption import Adoption
@@ -47,7 +46,6 @@ def adopt(
 
     session = Session.open()
     repo = session.settings.repo
-    ask = sys.stdin.isatty() and not (yes or as_json or dry_run)
     with paths_from(repo):
         read = adoption.read_project(path.resolve())
         name = domain or starting.fitting(read.name, "analytics")
@@ -55,25 +53,17 @@ def adopt(
         starting.check_domain_name(name, session.mesh, starting.locked_packages(lock.read_text()) if lock.is_file() else ())
         with err.status(f"compiling {read.name} as the domain {name}"):
             made = adoption.adopt(read, name, session.settings, session.mesh, built_relations(session, name), owner=owner, team=team)
-        if ask and not made.changes.empty and not _confirmed(name, made):
-            raise typer.Exit(1)
-        if not dry_run:
-            starting.write(repo, made.changes)
-    warning = lock_warning(repo) if "uv.lock" in made.changes.edited and not dry_run else None
-    report = adoption.report_json(made.products, made.decisions, made.carried)
-    if as_json:
-        files = {"created": list(made.changes.created), "edited": list(made.changes.edited), "kept": list(made.changes.kept)}
-        print_json({"domain": name, "dry_run": dry_run, **files, "warning": warning, **report})
-        return
-    _say(name, made, dry_run=dry_run)
-    if warning:
-        err.print("[yellow]warning:[/] ", end="")
-        err.print(warning, markup=False, soft_wrap=True)
-
-
-def _confirmed(name: str, made: Adoption) -> bool:
-    out.print(f"{len(made.changes.created)} new files, {len(made.changes.edited)} edited, {len(made.products)} products", markup=False)
-    return typer.confirm(f"make the domain {name}?", default=True)
+        counted = f"{len(made.changes.created)} new files, {len(made.changes.edited)} edited, {len(made.products)} products"
+        finish(
+            repo,
+            made.changes,
+            Manner.of(dry_run=dry_run, yes=yes, as_json=as_json),
+            said={"domain": name, **adoption.report_json(made.products, made.decisions, made.carried)},
+            following="./mesh lint && ./mesh apply",
+            preview=(counted,),
+            question=f"make the domain {name}?",
+            tell=lambda: _say(name, made, dry_run=dry_run),
+        )
 
 
 def _say(name: str, made: Adoption, *, dry_run: bool) -> None:
@@ -89,7 +79,6 @@ def _say(name: str, made: Adoption, *, dry_run: bool) -> None:
             out.print(f"  {heading.lower()}: {len(chosen)}{f', {waiting} open' if waiting else ''}", markup=False)
     changes = made.changes
     if changes.empty:
-        out.print("nothing to do: everything is as an adoption would write it", markup=False)
         return
     verb = "would write" if dry_run else "written"
     out.print(f"{verb}: {len(changes.created)} new files, {len(changes.edited)} edited, {len(changes.kept)} kept as they are", markup=False)
@@ -97,4 +86,3 @@ def _say(name: str, made: Adoption, *, dry_run: bool) -> None:
         out.print(f"  kept: {path}", markup=False)
     if not dry_run:
         out.print(f"report: domains/{name}/ADOPTION.md", markup=False)
-        out.print("next: ./mesh lint && ./mesh apply", markup=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,8 @@ import psycopg
 import typer
 
 from platform_core.cli.connection_names import paths_from
-from platform_core.cli.new_domain import DryRun, Owner, Yes, finish, owner_of
+from platform_core.cli.file_changes import DryRun, Manner, Yes, finish
+from platform_core.cli.new_domain import Owner, owner_of
 from platform_core.cli.session import AsJson, Session, err
 from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
@@ -77,7 +77,7 @@ def product(
     """
     session = Session.open()
     repo = session.settings.repo
-    ask = sys.stdin.isatty() and not (yes or as_json or dry_run)
+    manner = Manner.of(dry_run=dry_run, yes=yes, as_json=as_json)
     with paths_from(repo):
         domain, _, short = name.partition(".")
         if domain not in session.mesh.domains:
@@ -89,18 +89,20 @@ def product(
         starting.check_product_name(domain, short, session.mesh)
         if from_model and from_stream:
             raise MeshError("a product starts from a model or from a stream, not from both", remedy="give --from-model or --from-stream")
-        if ask and not (from_model or from_stream or inputs):
+        if manner.ask and not (from_model or from_stream or inputs):
             from_model, from_stream, inputs = _asked(session, domain)
         default = short.replace("_", " ").capitalize()
-        said = description or (typer.prompt("what do consumers get, in one sentence") if ask else f"Say in one sentence what {name} gives.")
-        siblings = session.mesh.of_domain(domain)
+        said = description or (
+            typer.prompt("what do consumers get, in one sentence") if manner.ask else f"Say in one sentence what {name} gives."
+        )
+        answers, named_team = starting.answerable(repo, session.mesh, domain, owner, team)
         draft = starting.ProductDraft(
             domain,
             short,
             title or default,
             said,
-            owner or (siblings[0].owners[0] if siblings else owner_of(repo, owner, ask=ask)),
-            team or (siblings[0].team_name if siblings else f"{domain}-data"),
+            owner_of(repo, answers, ask=manner.ask),
+            named_team,
             (),
         )
         named = starting.check_table_name(table or short)
@@ -113,9 +115,7 @@ def product(
         finish(
             repo,
             changes,
-            dry_run=dry_run,
-            ask=ask,
-            as_json=as_json,
+            manner,
             said={"product": name, "contract": draft.contract_id, "notes": notes},
             following=f"./mesh lint && ./mesh apply && ./mesh test domains/{domain}",
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from platform_core.cli.new_domain import DryRun, Yes, finish
+from platform_core.cli.file_changes import DryRun, Manner, Yes, finish
 from platform_core.cli.ports import Port
 from platform_core.cli.session import AsJson, Session, err, relative
 from platform_core.contracts import load_mesh
@@ -34,9 +32,7 @@ def version(port: Port, dry_run: DryRun = False, yes: Yes = False, as_json: AsJs
     finish(
         repo,
         changes,
-        dry_run=dry_run,
-        ask=sys.stdin.isatty() and not (yes or as_json or dry_run),
-        as_json=as_json,
+        Manner.of(dry_run=dry_run, yes=yes, as_json=as_json),
         said={"port": contract.id, "contract": made.contract_id, "version": made.version, "notes": list(made.notes)},
         following=f"change the copied contract and model, then ./mesh lint && ./mesh diff HEAD && ./mesh apply; old port: {contract.id}",
     )

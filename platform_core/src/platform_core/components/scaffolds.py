@@ -17,7 +17,9 @@ from platform_core.transformation import DbtProject, starting
 class DataProductParams(BaseModel):
     """Parameters of `dg scaffold defs platform_core.DataProduct`."""
 
-    owner: str = Field(default="owner@example.com", description="E-mail address of the owner.")
+    owner: str | None = Field(
+        default=None, description="E-mail address of the owner; who answers for the domain's other products by default."
+    )
     description: str | None = Field(default=None, description="What consumers get, in one sentence.")
     model: str | None = Field(default=None, description="dbt model that feeds the port, built already; otherwise one is written.")
     input: str | None = Field(default=None, description="Contract that the product reads: domain.product.port.")
@@ -50,7 +52,9 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
         title, purpose = name.replace("_", " ").capitalize(), params.description or f"Say in one sentence what {domain}.{name} gives."
         found = [starting.input_of(params.input, mesh)] if params.input else []
         inputs = tuple(port for _, port in found)
-        draft = starting.ProductDraft(domain, name, title, purpose, params.owner, f"{domain}-data", (), inputs)
+        owner, team = starting.answerable(repo, mesh, domain, params.owner)
+        owner = starting.checked_owner(owner or starting.git_user(repo))
+        draft = starting.ProductDraft(domain, name, title, purpose, owner, team, (), inputs)
         table = starting.check_table_name(params.table or name)
         if params.model:
             from platform_core.transformation.adoption import product_from_model

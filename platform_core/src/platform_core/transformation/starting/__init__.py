@@ -6,6 +6,7 @@ from platform_core.transformation.starting.domain_files import VERSION, dbt_file
 from platform_core.transformation.starting.draft import ColumnDraft, InputDraft, ProductDraft, TableDraft
 from platform_core.transformation.starting.files import FileChanges, new_files, write
 from platform_core.transformation.starting.names import check_domain_name, check_product_name, check_table_name, fitting, locked_packages
+from platform_core.transformation.starting.ownership import answerable, checked_owner, git_user
 from platform_core.transformation.starting.product_files import (
     ProductStart,
     from_input,
@@ -25,9 +26,11 @@ __all__ = [
     "ProductDraft",
     "ProductStart",
     "TableDraft",
+    "answerable",
     "check_domain_name",
     "check_product_name",
     "check_table_name",
+    "checked_owner",
     "dbt_files",
     "domain_changes",
     "domain_files",
@@ -36,6 +39,7 @@ __all__ = [
     "from_model",
     "from_nothing",
     "from_stream",
+    "git_user",
     "input_of",
     "locked_packages",
     "logical_type",

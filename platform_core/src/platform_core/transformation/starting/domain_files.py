@@ -45,6 +45,13 @@ def dbt_files(domain: str) -> dict[str, str]:
 def _readme(domain: str, description: str, owner: str, product: str | None) -> str:
     row = f"| `{domain}.{product}` | `{product}` | `{naming.port_schema(f'{domain}.{product}')}.{product}` |\n" if product else ""
     table = f"| product | port | read it as |\n|---|---|---|\n{row}\n" if product else ""
+    made = [
+        (f"airbyte/{domain}/", "connections and file drops", f"-> {naming.raw_schema(domain)}.*"),
+        (f"dbt_projects/{project_name(domain)}/", "SQL models", f"-> {naming.build_schema(domain)}.*"),
+        (f"src/{domain}/defs/<product>/", "contract, audit, publication", f"-> {domain}_<product>.*"),
+    ]
+    first, second = (max(len(row[at]) for row in made) for at in (0, 1))
+    listed = "\n".join(f"{path:<{first}}  {what:<{second}}  {where}" for path, what, where in made)
     return f"""\
 # The domain {domain}
 
@@ -54,10 +61,8 @@ def _readme(domain: str, description: str, owner: str, product: str | None) -> s
 
 ## How it is made
 ```
-airbyte/{domain}/{" " * 22} connections and file drops   -> {naming.raw_schema(domain)}.*
-dbt_projects/{project_name(domain)}/{" " * max(1, 15 - len(domain) + 3)} SQL models                   -> {naming.build_schema(domain)}.*
-src/{domain}/defs/<product>/{" " * max(1, 16 - len(domain) + 3)} contract, audit, publication -> {domain}_<product>.*
-tests/{" " * 31} builds and publishes every product from example rows: ./mesh test domains/{domain}
+{listed}
+{"tests/":<{first}}  builds and publishes every product from example rows: ./mesh test domains/{domain}
 ```
 `./mesh new source {domain}/NAME` adds a source, `./mesh new product {domain}.NAME` a product. `./mesh lint`, `./mesh plan`, `./mesh apply`.
 """
