@@ -94,8 +94,9 @@ def test_a_broken_rule_keeps_the_former_version_and_stops_at_the_port(quiet_plat
     said = platform.run("checks", "sales.orders").stdout
     assert RULE in said
     assert "domains/sales/src/sales/defs/orders/contracts/orders.odcs.yaml:" in said
-    alert = wait_for("an alert", lambda: platform.rows("SELECT title FROM mesh.alerts WHERE run_id = %s", failed["runId"]))
-    assert "sales/orders/orders" in alert[0][0]
+    alert = wait_for("an alert", lambda: platform.rows("SELECT title, detail FROM mesh.alerts WHERE run_id = %s", failed["runId"]))
+    assert alert[0][0] == "run of sales.orders failed"
+    assert "sales/orders/orders" in alert[0][1]
     assert publication(platform, "marketing.customer_segments.customer_segments")[0] == segments
     assert len(runs_of(platform, "marketing")) == consumers
 

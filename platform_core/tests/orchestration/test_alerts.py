@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from platform_core.orchestration import alerts
-from platform_core.orchestration.alerts import Alert, send
+from platform_core.orchestration.alerts import Alert, failed_run, send
 from platform_core.orchestration.platform_location import run_failure_alert
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
@@ -174,8 +174,24 @@ def test_a_failed_run_of_any_domain_becomes_an_alert(
         with dg.build_run_status_sensor_context("run_failure_alert", event, instance, result.dagster_run).for_run_failure() as context:
             run_failure_alert(context)
     ((domain, title, detail, run_id, state, _),) = _stored(database)
-    assert (domain, title, run_id, state) == ("sales", "run of sales/orders/orders failed", result.run_id, "stored")
-    assert detail == "sales.orders.orders keeps its former version"
+    assert (domain, title, run_id, state) == ("sales", "run of sales.orders failed", result.run_id, "stored")
+    assert detail == "sales.orders.orders keeps its former version\nassets: sales/orders/orders"
+
+
+def _title(*assets: str) -> str:
+    return failed_run([tuple(asset.split("/")) for asset in assets], "a_job", "", "run-1").title
+
+
+def test_the_title_names_products_and_stays_short() -> None:
+    models = [f"sales/build/model_{number}" for number in range(40)]
+    assert _title(*models, "sales/orders/orders", "sales/orders/daily_revenue", "sales/returns/returns") == (
+        "run of sales.orders, sales.returns failed"
+    )
+    assert _title(*models) == "run of sales/build/model_0, sales/build/model_1, sales/build/model_10 and 37 more failed"
+    assert _title("sales/raw/purchases") == "run of sales/raw/purchases failed"
+    assert _title() == "run of a_job failed"
+    alert = failed_run([tuple(model.split("/")) for model in models], "a_job", "dbt said so", "run-1")
+    assert alert.detail.startswith("dbt said so\nassets: sales/build/model_0, ") and all(model in alert.detail for model in models)
 
 
 def test_the_alert_sensor_watches_every_location_and_is_on() -> None:

@@ -105,6 +105,11 @@ def port_key(product_id: str, table: str) -> Key:
     return (*product_id.split("."), table)
 
 
+def product_of(key: Key) -> str | None:
+    """The product whose port an asset key belongs to; None for raw streams and what is built."""
+    return None if len(key) != 3 or key[1] in {"raw", "build"} else f"{key[0]}.{key[1]}"
+
+
 def relation_key(schema: str, table: str, port_schemas: dict[str, str]) -> Key | None:
     """Asset key of a relation, the inverse of the schema names above.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from platform_core.contracts import naming
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
 _TIMEOUT_SECONDS = 10.0
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,25 @@ class Alert:
     title: str
     detail: str
     run_id: str | None
+
+
+def failed_run(assets: Iterable[naming.Key], job: str, reason: str, run_id: str) -> Alert:
+    """The alert on a run that failed: its title names the products whose ports were to be published, its detail every asset.
+
+    Args:
+        assets: What the run was to make.
+        job: Its name, for a run that makes no assets.
+        reason: Why it failed.
+        run_id: The run.
+    """
+    keys = sorted(assets)
+    if not keys:
+        return Alert("platform", f"run of {job} failed", reason, run_id)
+    products = sorted({product for key in keys if (product := naming.product_of(key)) is not None})
+    names = products or ["/".join(key) for key in keys]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    made = f"assets: {', '.join('/'.join(key) for key in keys)}"
+    return Alert(keys[0][0], f"run of {', '.join(names[:_NAMED])}{more} failed", f"{reason}\n{made}" if reason else made, run_id)
 
 
 def send(alert: Alert, settings: Settings, warehouse: Warehouse) -> str:

@@ -42,15 +42,13 @@ def access_expiry(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReaso
 @dg.run_failure_sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING, monitor_all_code_locations=True)
 def run_failure_alert(context: dg.RunFailureSensorContext) -> None:
     """Alerts on every failed run: stored, and sent to the webhook when one is configured."""
-    from platform_core.orchestration.alerts import Alert, send
+    from platform_core.orchestration.alerts import failed_run, send
 
     run = context.dagster_run
-    assets = sorted(key.to_user_string() for key in run.asset_selection or ())
-    domain = assets[0].split("/")[0] if assets else "platform"
     settings = Settings.load()
     # The platform's own words where it failed on purpose; any other error may quote data, which an alert must not carry away.
     said = [event.step_failure_data.user_failure_data for event in context.get_step_failure_events()]
     detail = "\n".join(data.description for data in said if data is not None and data.description) or context.failure_event.message or ""
-    alert = Alert(domain, f"run of {', '.join(assets) or run.job_name} failed", detail, run.run_id)
+    alert = failed_run((tuple(key.path) for key in run.asset_selection or ()), run.job_name, detail, run.run_id)
     outcome = send(alert, settings, Warehouse.from_settings(settings))
     context.log.info(outcome)
