@@ -80,8 +80,12 @@ def _files(settings: Settings) -> Finding:
 def _database(settings: Settings) -> Iterator[Finding]:
     server = EmbeddedPostgres(settings.home / "postgres")
     if settings.warehouse_dsn is None and not server.running():
-        known = server.folder / "port"
-        yield Finding("database", "warning", "the embedded Postgres is down" if known.is_file() else "no database yet", "run ./mesh up")
+        known = (server.folder / "port").is_file()
+        if known and LocalStack(settings).processes():
+            remedy = "./mesh up serves and starts it again within seconds: look again; if it stays down, ./mesh down, then ./mesh up"
+            yield Finding("database", "error", "the embedded Postgres is down while Dagster runs", remedy)
+            return
+        yield Finding("database", "warning", "the embedded Postgres is down" if known else "no database yet", "run ./mesh up")
         return
     try:
         with Warehouse.from_settings(settings).connect_platform() as connection:

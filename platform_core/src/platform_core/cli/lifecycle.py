@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
@@ -83,7 +84,7 @@ def reload(
     """
     from platform_core.cli.files import projects
     from platform_core.orchestration.local_stack import LocalStack
-    from platform_core.orchestration.reload import reload_location
+    from platform_core.orchestration.reload import Reloaded, reload_location
     from platform_core.publishing.governance import apply_everything
     from platform_core.transformation import parse_all
 
@@ -92,10 +93,14 @@ def reload(
     address = LocalStack(session.settings).address()
     if address is None:
         raise MeshError("nothing serves here", where=str(session.settings.home), remedy="start ./mesh up; it reads the files as they are")
-    with err.status("applying and loading"):
+    with _step("applying schemas, roles and grants"):
         steps = apply_everything(session.warehouse, session.mesh)
+    with _step("parsing the dbt projects that changed"):
         parse_all(projects(session.settings, wanted), session.dbt_environment)
-        reloaded = [reload_location(address, name) for name in wanted]
+    reloaded: list[Reloaded] = []
+    for number, name in enumerate(wanted, 1):
+        with _step(f"loading the code location {name} ({number} of {len(wanted)})"):
+            reloaded.append(reload_location(address, name))
     failed = [each for each in reloaded if each.error is not None]
     if as_json:
         print_json({"applied": [str(step) for step in steps], "locations": [each.__dict__ for each in reloaded]})
@@ -107,6 +112,14 @@ def reload(
             err.print(f"[red]{each.location} does not load:[/] ", end="")
             err.print(str(each.error).strip(), markup=False, soft_wrap=True)
     sys.exit(bool(failed))
+
+
+def _step(what: str) -> AbstractContextManager[object]:
+    """Says what is done now: in place on a terminal, as a line where nobody sees a spinner."""
+    if err.is_terminal:
+        return err.status(what)
+    err.print(what)
+    return nullcontext()
 
 
 def status(as_json: AsJson = False) -> None:
