@@ -348,11 +348,12 @@ def test_the_rendered_server_tells_the_launcher_how_to_run_its_domain(
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port of loopback that nothing uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> Iterator[int]:
+    """A port of loopback that nothing uses, held for the test: only who shares ports, as gRPC's servers do, can listen on it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 @contextmanager
