@@ -33,7 +33,8 @@ flags:
 
 models:
   {name}:
-    +materialized: table # a published version is the very table that dbt built: publishing copies no rows
+    # A published version is the very table that dbt built: publishing copies no rows.
+    +materialized: table
     staging:
       # Ephemeral, never views: a view on a raw table or on another product's port would keep it from being altered or replaced.
       +materialized: ephemeral
@@ -60,7 +61,8 @@ def profile_text(domain: str, profile: str | None = None) -> str:
       dbname: "{{{{ env_var('PGDATABASE', '{naming.DATABASE}') }}}}"
       user: {naming.job_role(domain)}
       password: "{{{{ env_var('PGPASSWORD', '') }}}}"
-      role: {naming.owner_role(domain)} # every object belongs to the domain, not to the job that happened to build it
+      # Every object belongs to the domain, not to the job that happened to build it.
+      role: {naming.owner_role(domain)}
       schema: {naming.build_schema(domain)}
       threads: 2
 """
