@@ -124,7 +124,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 def sync_in_child(source: Source, chance: random.Random, log: Path) -> tuple[Any, Any]:
     """Starts a sync in a process of its own; the pipe tells when it begins to read."""
-    buffer, seconds, block = chance.choice([1200, 20_000, 10**6]), chance.choice([0.0, 0.02]), chance.choice([700, 5000])
+    buffer, seconds, block = chance.choice([1200, 3000, 20_000, 10**6]), chance.choice([0.0, 0.02, 3600.0]), chance.choice([700, 5000])
     hears, tells = multiprocessing.Pipe(duplex=False)
 
     def run() -> None:
@@ -132,6 +132,7 @@ def sync_in_child(source: Source, chance: random.Random, log: Path) -> tuple[Any
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         loader.BUFFER_BYTES, loader.COMMIT_SECONDS, connector._READ_BYTES = buffer, seconds, block
+        loader.COMMIT_BYTES = 8000  # then rows that were copied early are committed by their size
         original = loader.Loader.feed
 
         def feed(self, lines):

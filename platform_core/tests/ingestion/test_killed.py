@@ -55,17 +55,18 @@ def die_in(owner, name, number):
     setattr(owner, name, wrapped)
 
 
-def run(source, moment, buffer, block=2000):
-    # Every state is worth a commit, and lines come in small blocks that end anywhere between two states.
-    loader.COMMIT_SECONDS, loader.BUFFER_BYTES, connector._READ_BYTES = 0.0, buffer, block
+def run(source, moment, buffer, block=2000, commit=0):
+    # Every state is worth a commit, or so many bytes are; lines come in small blocks that end anywhere between two states.
+    loader.COMMIT_SECONDS, loader.COMMIT_BYTES = (3600.0, commit) if commit else (0.0, loader.COMMIT_BYTES)
+    loader.BUFFER_BYTES, connector._READ_BYTES = buffer, block
     if moment is not None:
         owner, name, _, number = moment
         die_in(owner, name, number)
     source.sync()
 
 
-def killed(source, moment, buffer=1500, block=2000) -> bool:
-    process = multiprocessing.get_context("fork").Process(target=partial(run, source, moment, buffer, block))
+def killed(source, moment, buffer=1500, block=2000, commit=0) -> bool:
+    process = multiprocessing.get_context("fork").Process(target=partial(run, source, moment, buffer, block, commit))
     process.start()
     process.join(60)
     assert process.exitcode is not None
@@ -91,6 +92,25 @@ def test_killed_twice_and_run_again(make_source, moment, modes):
     assert source.query("SELECT count(*) FROM mesh.syncs WHERE status = 'running'") == [(0,)]
     states = {name: state["stream"]["stream_state"]["id"] for name, state in source.query("SELECT stream, state FROM mesh.sync_state")}
     assert states == {name: ROWS[name]["rows"] for name, mode in MODES[modes].items() if mode.startswith("incremental")}
+
+
+EARLY = {
+    "while rows are copied early": ((RowCopy, "copy", "after", 3), False),
+    "just before the first commit": ((loader, "note_progress", "after", 1), True),
+    "while rows are copied early once more": ((RowCopy, "copy", "after", 16), True),
+}
+
+
+@pytest.mark.parametrize("moment", EARLY)
+def test_killed_between_rows_that_are_copied_early_and_their_commit(make_source, moment):
+    modes = {"a": "incremental_append", "b": "incremental_deduped"}
+    when, shared = EARLY[moment]
+    source = make_source(modes, [stream(name) for name in modes], rows={"streams": ROWS, "shared": shared})
+    assert killed(source, when, 2500, 1000, 10_000), "the moment never came"
+    killed(source, when, 2500, 1000, 10_000)
+    source.sync()
+    for name in modes:
+        assert [row[0] for row in source.query(f"SELECT id FROM sales_raw.{name} ORDER BY id")] == list(range(1, ROWS[name]["rows"] + 1))
 
 
 def test_lagging_states_and_a_kill_double_nothing(make_source):

@@ -157,8 +157,11 @@ class ConnectorRun:
             raise RuntimeError("the connector's output is not piped")
         return self._running.stdout
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self, *, pause: float | None = None) -> Iterator[bytes]:
         """Whole lines of the connector's output, separated by newlines, in blocks as they come.
+
+        Args:
+            pause: Give an empty block whenever the connector was silent for so many seconds.
 
         Raises:
             ConnectorError: The connector was silent, or ran, for too long.
@@ -169,7 +172,9 @@ class ConnectorRun:
         began = self._heard = time.monotonic()
         pieces: list[bytes] = []
         while True:
-            self._wait(poll, began)
+            if not self._wait(poll, began, pause):
+                yield b""
+                continue
             block = os.read(descriptor, _READ_BYTES)
             if not block:
                 break
@@ -184,19 +189,25 @@ class ConnectorRun:
         if pieces:
             yield b"".join(pieces)
 
-    def _wait(self, poll: select.poll, began: float) -> None:
+    def _wait(self, poll: select.poll, began: float, pause: float | None) -> bool:
+        """Whether there is output; False after ``pause`` seconds without."""
+        until = None if pause is None else time.monotonic() + pause
         while True:
             now = time.monotonic()
             left = self._heard + self._idle - now
             if self._total is not None:
                 left = min(left, began + self._total - now)
+            if until is not None:
+                left = min(left, until - now)
             if poll.poll(max(0, left) * 1000):
-                return
+                return True
             now = time.monotonic()
             if self._total is not None and now >= began + self._total:
                 raise self._timeout(f"ran longer than {self._total:g} s", "total")
             if now >= self._heard + self._idle:
                 raise self._timeout(f"was silent for {self._idle:g} s", "idle")
+            if until is not None and now >= until:
+                return False
 
     def _timeout(self, what: str, key: str) -> ConnectorError:
         return ConnectorError(

@@ -2,7 +2,8 @@
 
 A STATE seals the rows that came before it; only sealed rows commit, together with that state. Whatever is killed in between
 leaves the last pair of rows and state, and the next sync resumes from there. What is committed is fixed when the commit begins;
-it then runs beside the decoding of what follows, and the session belongs to it until it ends.
+it then runs beside the decoding of what follows, and the session belongs to it until it ends. Sealed rows that need no merge are
+copied into their table before, in a transaction that stays open until that commit.
 
 | sync mode | when its rows become visible |
 |---|---|
@@ -14,6 +15,7 @@ it then runs beside the decoding of what follows, and the session belongs to it 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,8 +52,8 @@ from platform_core.ingestion.tables import plan_table, read_table
 from platform_core.ingestion.writer import StreamWriter
 
 BUFFER_BYTES = 6_000_000  # rows in memory, over all streams; as much again while it is copied
-COMMIT_BYTES = 400_000_000  # sealed rows in staging tables: fewer, larger merges cost the server less
-COMMIT_SECONDS = 15.0  # how much of a slow source's work a kill may cost
+COMMIT_BYTES = 400_000_000  # sealed rows in the server: fewer, larger commits and merges cost it less
+COMMIT_SECONDS = 15.0  # how much of a source's work a kill may cost
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class Loader:
         self._session, self._domain, self._connection, self._sync_id = session, domain, connection, sync_id
         self._touched: set[StreamKey] = set()
         self._background = Background()
+        self._open: contextlib.AbstractContextManager[Any] | None = None  # the transaction that early rows are in
         self._last_commit = time.monotonic()
         schema = naming.raw_schema(domain)
         for number, task in enumerate(tasks):
@@ -127,17 +130,36 @@ class Loader:
             return False
         return (
             time.monotonic() - self._last_commit > COMMIT_SECONDS
-            or sum(writer.staged_bytes for writer in ready) > COMMIT_BYTES
-            or (self._buffered > BUFFER_BYTES and any(writer.buffers for writer in ready))
+            or sum(writer.staged_bytes + writer.early_bytes for writer in ready) > COMMIT_BYTES
+            or (self._buffered > BUFFER_BYTES and any(writer.buffers and not writer.copies_early for writer in ready))
         )
 
     def relieve(self) -> None:
-        """Keeps memory bounded: what cannot be committed yet goes into staging tables."""
+        """Keeps memory bounded: what is not committed yet goes into the open transaction, or into staging tables."""
         self._background.look()
         if self._buffered > BUFFER_BYTES:
             self._background.wait()
-            moves = [writer.spill() for writer in self.writers.values() if writer.buffered_bytes]
+            moves = [self._move(writer) for writer in self.writers.values() if writer.buffered_bytes]
             self._background.start(lambda: _run_all(moves))
+
+    def _move(self, writer: StreamWriter) -> Callable[[], None]:
+        early = writer.copy_early() if writer.copies_early else None
+        if early is None:
+            return writer.spill()
+
+        def move() -> None:
+            self._begin()
+            early()
+
+        return move
+
+    def _begin(self) -> contextlib.AbstractContextManager[Any]:
+        """The transaction that is open, or a new one; it ends with a commit, or with `give_up`."""
+        if self._open is None:
+            opening = self._session.transaction()
+            opening.__enter__()
+            self._open = opening
+        return self._open
 
     def commit(self, secured: Callable[[], None]) -> None:
         """Publishes the sealed rows of all checkpointed streams with their states, while more is fed.
@@ -158,6 +180,22 @@ class Loader:
             Exception: What the last commit raised.
         """
         self._background.wait()
+
+    def give_up(self) -> None:
+        """The sync failed: waits for a commit that runs, and drops what was not committed. Then the session is the caller's.
+
+        Raises:
+            Exception: What the last commit raised.
+        """
+        try:
+            self._background.wait()
+        finally:
+            opened, self._open = self._open, None
+            if opened is not None:
+                # A lost session has rolled back by itself; then psycopg hands its own signal on.
+                with contextlib.suppress(psycopg.Rollback), contextlib.ExitStack() as transaction:
+                    transaction.push(opened)
+                    raise psycopg.Rollback
 
     def states_at_success(self) -> list[Json]:
         """The connection's states as `finish` will leave them, for the manifest that is written before it."""
@@ -210,7 +248,9 @@ class Loader:
         succeeded: bool,
     ) -> None:
         session, domain, connection = self._session, self._domain, self._connection
-        with session.transaction():
+        with contextlib.ExitStack() as transaction:
+            transaction.push(self._begin())
+            self._open = None
             for writer, state in states:
                 writer.publish()
                 generation = self.generations[writer.task.key]

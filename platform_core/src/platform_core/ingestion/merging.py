@@ -84,6 +84,26 @@ class KeyMerge:
             self._index()
         self._indexed = True
 
+    def index_own(self) -> None:
+        """Makes the index over the key of a table that this transaction made and filled, reducing its rows where it has to."""
+        if self._indexed:
+            return
+        try:
+            with self._session.transaction():
+                self._index()
+        except psycopg.errors.UniqueViolation:
+            # Through a copy, so that the table does not keep the space of the rows that go.
+            names = {**self._names, "reduced": sql.Identifier("pg_temp", "reduced")}
+            for statement in (
+                "CREATE TEMPORARY TABLE {reduced} ON COMMIT DROP AS SELECT DISTINCT ON ({key}) {columns} FROM {target} ORDER BY {key}, {order}",
+                "TRUNCATE {target}",
+                "INSERT INTO {target} ({columns}) SELECT {columns} FROM {reduced}",
+                "DROP TABLE {reduced}",
+            ):
+                self._execute(sql.SQL(statement).format(**names))
+            self._index()
+        self._indexed = True
+
     def _index(self) -> None:
         ensure_key(self._session, self._schema, self._table, self._key, self._cursor, unique=True)
 

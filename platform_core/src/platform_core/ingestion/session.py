@@ -21,6 +21,8 @@ _SETTINGS = (
     "SET client_connection_check_interval = '2s'",  # a statement of a killed runner ends, and with it the lock
     "SET statement_timeout = 0",
     "SET idle_session_timeout = 0",
+    "SET idle_in_transaction_session_timeout = '1h'",  # one stays open between copies, and while the raw copy is finished
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",  # Postgres 17 and newer
 )
 
 

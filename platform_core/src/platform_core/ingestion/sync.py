@@ -36,6 +36,7 @@ from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
 _PROGRESS_SECONDS = 0.5
+_LOOK_SECONDS = 1.0  # of a source's silence, until it is looked whether something is due for a commit
 _log = logging.getLogger(__name__)
 
 
@@ -189,7 +190,7 @@ class _Sync:
             loader.finish(raw_object)
         except BaseException as error:
             try:
-                loader.wait()
+                loader.give_up()
             except (psycopg.Error, IngestionError, RawCopyError):
                 _log.exception("%s: a commit that ran beside this failure failed too", connection.id)
             self._record_failure(raw, ended, error)
@@ -231,8 +232,8 @@ class _Sync:
                 memory_bytes=self._connection.memory_bytes,
                 redact=self._kept.redact,
             ) as run:
-                for block in run.blocks():
-                    others, kept = loader.feed(block)
+                for block in run.blocks(pause=_LOOK_SECONDS):
+                    others, kept = loader.feed(block) if block else ([], b"")
                     raw.write(kept)
                     for message in others:
                         self._hear(message)

@@ -182,8 +182,20 @@ def create_staging(connection: Connection, staging: sql.Composable, columns: Seq
         generation: ``_airbyte_generation_id`` of such a row.
     """
     connection.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(staging, _definitions(columns)))
+    set_defaults(connection, staging, meta=meta, generation=generation)
+
+
+def set_defaults(connection: Connection, table: sql.Composable, *, meta: str, generation: int) -> None:
+    """What a row has that does not bring its own ``_airbyte_meta`` (JSON) and ``_airbyte_generation_id``: it need not be sent and read."""
     defaults = sql.SQL('ALTER TABLE {} ALTER "_airbyte_meta" SET DEFAULT {}, ALTER "_airbyte_generation_id" SET DEFAULT {}')
-    connection.execute(defaults.format(staging, sql.Literal(meta), sql.Literal(generation)))
+    connection.execute(defaults.format(table, sql.Literal(meta), sql.Literal(generation)))
+
+
+def drop_defaults(connection: Connection, table: sql.Composable) -> None:
+    """Takes back what `set_defaults` set."""
+    connection.execute(
+        sql.SQL('ALTER TABLE {} ALTER "_airbyte_meta" DROP DEFAULT, ALTER "_airbyte_generation_id" DROP DEFAULT').format(table)
+    )
 
 
 def key_index_name(table: str, key: Sequence[str]) -> str:

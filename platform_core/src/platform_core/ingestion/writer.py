@@ -25,7 +25,9 @@ from platform_core.ingestion.tables import (
     apply_plan,
     column_list,
     create_staging,
+    drop_defaults,
     drop_keys,
+    set_defaults,
     widen_column,
 )
 from platform_core.ingestion.typed import Rows
@@ -49,6 +51,7 @@ class StreamWriter:
         encoder: Makes its rows.
         received_bytes: The records' size on the wire.
         buffered_bytes: Size of the rows in memory.
+        staged_bytes: Size of the rows in the staging table. ``early_bytes``: of those in the raw table that are not committed.
         at_state: Records that had arrived when the stream's last state came.
         newest: Highest cursor value among the rows that are not sealed, when the task needs it.
         latest_state: The last state that came; ``sealed_state`` the one that the sealed rows go with.
@@ -90,6 +93,9 @@ class StreamWriter:
         self.sealed = 0
         self.buffered_bytes = 0
         self.staged_bytes = 0
+        self.early_bytes = 0
+        self._early = False
+        self._fresh = plan.create
         self._session = session
         self._schema = naming.raw_schema(domain)
         self._target = sql.Identifier(self._schema, task.table)
@@ -138,8 +144,18 @@ class StreamWriter:
 
     @property
     def buffers(self) -> bool:
-        """Whether rows may go straight from memory into the table."""
-        return self.task.checkpointed and not self.task.deduplicate and not self._staged and not self.encoder.rows.overflowed
+        """Whether rows may go straight from memory into the table; into one of unique keys only in the commit that makes it."""
+        new = self._plan.create and not self.published
+        straight = self.task.checkpointed and (new or not self.task.deduplicate)
+        return straight and not self._staged and not self.encoder.rows.overflowed
+
+    @property
+    def copies_early(self) -> bool:
+        """Whether sealed rows may go there before their commit: into a table that nobody sees yet, or that has its shape.
+
+        A known table changes its shape under a lock that keeps readers waiting, so that is left to the first commit, which is short.
+        """
+        return self.buffers and (self._plan.create or self.published > 0)
 
     @property
     def received(self) -> int:
@@ -172,6 +188,30 @@ class StreamWriter:
         self.sealed = self.encoder.sequence
         self.sealed_state = state
         self.newest = None
+
+    def copy_early(self) -> Callable[[], None] | None:
+        """Takes the sealed rows out of memory, where `copies_early`.
+
+        Returns:
+            What copies them into the raw table, inside the transaction that will commit them; None when no rows are sealed.
+        """
+        rows = self._sealed_rows()
+        if not rows:
+            return None
+        self.early_bytes += sum(each.size for each in rows)
+
+        def move() -> None:
+            self._shape()
+            self._early = True
+            self._copying.copy(self._target, rows, widened=self._widened, defaults=self._fresh)
+
+        return move
+
+    def _sealed_rows(self) -> list[Encoded]:
+        rows = [each for each in self._rows if each.last <= self.sealed]  # no batch reaches over a state
+        self._rows = self._rows[len(rows) :]
+        self.buffered_bytes = sum(each.size for each in self._rows)
+        return rows
 
     def spill(self) -> Callable[[], None]:
         """Takes the buffered lines out of memory.
@@ -209,12 +249,9 @@ class StreamWriter:
         """
         if not self.buffers and (self._rows or not self._staged):
             self.spill()()
-        rows: list[Encoded] = []
-        if not self._staged:
-            rows = [each for each in self._rows if each.last <= self.sealed]  # no batch reaches over a state
-            self._rows = self._rows[len(rows) :]
-            self.buffered_bytes = sum(each.size for each in self._rows)
+        rows = [] if self._staged else self._sealed_rows()
         self._outgoing = _Outgoing(self.sealed, self.encoder.sequence, rows)
+        self.early_bytes = 0
         self.published = self.sealed
         return self.sealed_state
 
@@ -225,10 +262,14 @@ class StreamWriter:
             # Not TRUNCATE: a reader with an older snapshot would see an empty table. Not a renamed table: views keep the old one.
             former = sql.SQL('DELETE FROM {} WHERE "_airbyte_generation_id" IS DISTINCT FROM {}')
             self._session.execute(former.format(self._target, sql.Literal(self.encoder.rows.generation)))
+        self._copying.copy(self._target, self._outgoing.rows, widened=self._widened, defaults=self._fresh)
+        if self._merge is not None and self._fresh and (self._early or not self._staged):
+            self._merge.index_own()
         if self._staged:
             self._publish_staged()
-        else:
-            self._copying.copy(self._target, self._outgoing.rows, widened=self._widened)
+        if self._fresh:
+            drop_defaults(self._session, self._target)
+        self._fresh = self._early = False
         self._outgoing.rows.clear()
 
     def _publish_staged(self) -> None:
@@ -251,6 +292,9 @@ class StreamWriter:
         if self._shaped:
             return
         apply_plan(self._session, self._target, self._plan)
+        if self._fresh:
+            rows = self.encoder.rows
+            set_defaults(self._session, self._target, meta=rows.clean_meta, generation=rows.generation)
         for index in self._widened:
             column = self.encoder.rows.columns[index]
             widen_column(self._session, self._target, Column(column.field, column.name, Kind.NUMERIC))
