@@ -89,6 +89,11 @@ directory_type = "project"
 [tool.dg.project]
 root_module = "{domain}"
 code_location_target_module = "{domain}.definitions"
+
+# The location's name also for `dagster dev` and `dagster definitions validate` in this folder.
+[tool.dagster]
+module_name = "{domain}.definitions"
+code_location_name = "{domain}"
 """
 
 _DEFINITIONS = '''\
