@@ -47,10 +47,18 @@ def _definitions(
     @dg.asset(key=MODEL, deps=[RAW, OTHER, SECOND, *([EXTRA] if extra else [])], code_version=model, automation_condition=on_news())
     def m() -> None: ...
 
-    @dg.asset(key=PORT, deps=[MODEL], code_version=port, automation_condition=on_news())
+    @dg.asset(key=PORT, deps=[MODEL], code_version=port, automation_condition=on_news([MODEL]))
     def t() -> None: ...
 
     return dg.Definitions(assets=[s, *([x] if extra else []), m, t])
+
+
+def _made(spec: dg.AssetSpec) -> dg.AssetsDefinition:
+    @dg.multi_asset(name="_".join(spec.key.path), specs=[spec])
+    def made():  # without an annotation: Dagster would judge it
+        yield
+
+    return made
 
 
 class Location:
@@ -233,6 +241,29 @@ def test_a_port_that_changed_with_its_model_waits_until_the_model_has_its_new_st
     assert settled.tick() == {MODEL, PORT}, "one run of both, at once"
     settled.run(MODEL, PORT)
     assert [settled.tick() for _ in range(2)] == [set()] * 2
+
+
+def test_the_wait_reaches_through_models_that_changed_together(settled: Location) -> None:
+    mart = dg.AssetKey(["a", "build", "mart"])
+
+    def chain(version: str) -> dg.Definitions:
+        inputs = [RAW] if version == "1" else [RAW, EXTRA]
+        specs = [
+            dg.AssetSpec(MODEL, deps=inputs, code_version=version, automation_condition=on_news()),
+            dg.AssetSpec(mart, deps=[MODEL], code_version=version, automation_condition=on_news([MODEL])),
+            dg.AssetSpec(PORT, deps=[mart], code_version=version, automation_condition=on_news([mart])),
+        ]
+        made = [_made(spec) for spec in specs]
+        return dg.Definitions(assets=made)
+
+    settled.definitions = chain("1")
+    settled.update(MODEL, mart, PORT)
+    settled.tick()
+    settled.tick()
+    settled.definitions = chain("2")
+    assert [settled.tick() for _ in range(3)] == [set()] * 3
+    settled.update(EXTRA)
+    assert settled.tick() == {MODEL, mart, PORT}
 
 
 def test_a_port_that_changed_with_its_model_waits_also_for_a_stream_in_work(settled: Location) -> None:

@@ -68,7 +68,7 @@ def test_keys_owners_tags_and_kinds(ports: dict[str, Any]) -> None:
         assert spec.description == table["description"]
         assert spec.metadata["contract"] == raw["id"]
         assert spec.metadata["dagster/relation_identifier"] == f"mesh.{domain}_{product}.{table['physicalName']}"
-        assert spec.automation_condition == on_news()
+        assert spec.automation_condition == on_news([dep.asset_key for dep in spec.deps])
 
 
 def test_columns(ports: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ what the former model made. Ours waits for an input whose changed code has not r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -23,14 +24,16 @@ TICK_SECONDS = 2
 PATIENCE = "0 * * * *"  # in UTC; the wait for an input that was changed and not made again ends at the second tick
 
 
-def on_news() -> dg.AutomationCondition[dg.AssetKey]:
-    """Runs when an input was updated, when its own code changed, or when it is missing, once it is worth it.
+def on_news(follows: Iterable[dg.AssetKey] = ()) -> dg.AutomationCondition[dg.AssetKey]:
+    """Runs when an input was updated, when its own code changed, or when it is missing, once every input exists and none is in work.
 
-    Every input exists, none is in work, and none has changed code that waits for its own inputs.
+    Args:
+        follows: Inputs that run on news of theirs, in the same location: one whose changed code waits for its inputs is waited for.
     """
     news = dg.AutomationCondition.any_deps_updated() | dg.AutomationCondition.code_version_changed()
     ready = ~dg.AutomationCondition.any_deps_missing() & ~dg.AutomationCondition.any_deps_in_progress()
-    ready &= ~dg.AutomationCondition.any_deps_match(_changed_and_waiting()) | _out_of_patience(news)
+    for key in sorted(set(follows)):
+        ready &= ~dg.AutomationCondition.asset_matches(key, _changed_and_waiting())
     return (_wish(news) & ready & ~dg.AutomationCondition.in_progress()).with_label("on news of its inputs")
 
 
@@ -85,20 +88,13 @@ def _held(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[d
 def _changed_and_waiting() -> dg.AutomationCondition[dg.AssetKey]:
     """Of an input: its code changed and it was neither asked for nor made since, because its own inputs are not there yet.
 
-    Where a run that should have made one of these failed there is nothing to wait for: what follows shows what that leads to. A stream
-    has no inputs, and may be one that only a person starts.
+    Where a run that should have made one of these failed there is nothing to wait for: what follows shows what that leads to. Nor is
+    there from the second tick of ``PATIENCE`` on: a stream may be one that only a person starts.
     """
-    missing = dg.AutomationCondition.missing()
-    made = dg.AutomationCondition.newly_updated()
-    news = dg.AutomationCondition.code_version_changed()
-    changed = news.since((dg.AutomationCondition.newly_requested() | made) & ~news)
-    has_inputs = dg.AutomationCondition.any_deps_match(missing | ~missing)
-    hopeless = dg.AutomationCondition.any_deps_match(missing & dg.AutomationCondition.execution_failed())
-    return (changed & has_inputs & ~hopeless & ~dg.AutomationCondition.will_be_requested()).with_label("changed, and waits for its inputs")
-
-
-def _out_of_patience(news: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
-    """True from the second tick of ``PATIENCE`` after the news: one to two hours."""
+    changed = dg.AutomationCondition.code_version_changed()
     tick = dg.AutomationCondition.cron_tick_passed(PATIENCE, "UTC")
-    first = tick.since(news)
-    return (tick & first & ~first.newly_true()).since(news).with_label("waited long enough")
+    late = tick & ~tick.since(changed).newly_true()
+    over = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated() | late
+    hopeless = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing() & dg.AutomationCondition.execution_failed())
+    waits = changed.since(over) & ~hopeless & ~dg.AutomationCondition.will_be_requested()
+    return waits.with_label("changed, and waits for its inputs")

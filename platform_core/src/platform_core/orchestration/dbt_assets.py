@@ -41,7 +41,7 @@ def dbt_assets(project: DbtProject, mesh: Mesh) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{project.domain}_dbt",
-        specs=[_spec(model, keys[model.unique_id], project, mesh) for model in manifest.models],
+        specs=[_spec(model, keys, project, mesh) for model in manifest.models],
         check_specs=[_check(test, checks[test.unique_id]) for test in manifest.tests],
         can_subset=True,
     )
@@ -62,20 +62,20 @@ def dbt_assets(project: DbtProject, mesh: Mesh) -> dg.AssetsDefinition:
     return build
 
 
-def _spec(model: Model, key: dg.AssetKey, project: DbtProject, mesh: Mesh) -> dg.AssetSpec:
+def _spec(model: Model, keys: Mapping[str, dg.AssetKey], project: DbtProject, mesh: Mesh) -> dg.AssetSpec:
     deps = [relation_asset(schema, name, mesh) or asset_key((schema, name)) for schema, name in model.parents]
     columns = [
         dg.TableColumn(name, type=data_type or "?", description=description or None)
         for name, (data_type, description) in model.columns.items()
     ]
     return dg.AssetSpec(
-        key,
+        keys[model.unique_id],
         deps=deps,
         group_name=project.domain,  # one group a domain: the global graph, which joins groups of one name, then shows the mesh
         kinds={"dbt", "postgres", *({"view"} if model.materialized == "view" else {"table"})},
         description=model.description or None,
         code_version=model.checksum[:12],
-        automation_condition=on_news(),
+        automation_condition=on_news(set(deps) & set(keys.values())),
         skippable=True,
         tags={f"dbt/{tag}": "" for tag in model.tags},
         metadata={

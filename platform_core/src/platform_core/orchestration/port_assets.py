@@ -102,9 +102,10 @@ def _spec(product: DataProduct, contract: Contract, table: Table, key: dg.AssetK
         )
         for column in table.columns
     ]
+    built = asset_key(naming.build_key(product.domain, table.model))
     return dg.AssetSpec(
         key,
-        deps=[asset_key(naming.build_key(product.domain, table.model))],
+        deps=[built],
         group_name=product.domain,
         description=table.description or contract.description_purpose,
         owners=owners(product.team_name, product.owners),
@@ -117,7 +118,7 @@ def _spec(product: DataProduct, contract: Contract, table: Table, key: dg.AssetK
             **({"pii": ""} if any(column.personal for column in table.columns) else {}),
         },
         code_version=version,
-        automation_condition=on_news(),
+        automation_condition=on_news([built]),
         freshness_policy=_freshness(contract, table),
         metadata={
             "dagster/column_schema": dg.TableSchema(columns=columns),
