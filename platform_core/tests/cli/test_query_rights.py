@@ -53,3 +53,21 @@ def test_the_login_that_reads_is_no_drift_and_passes_nothing_on(mesh: Mesh, appl
     assert mesh("query", "--json", "SELECT count(*) FROM inventory_items.items").json()["rows"] == [[3]]
     assert mesh("plan", "--json").json() == before
     assert mesh("access", "audit", "--json").out == audited
+
+
+def test_no_other_command_looks_at_what_a_domain_built(mesh: Mesh, applied: Applied) -> None:
+    """Each would evaluate the domain's function with the platform's rights, and the function would fail the command."""
+    publications = [applied.publish(1), applied.publish(2)]
+    with applied.warehouse.connect_domain("inventory") as inventory:
+        inventory.execute("CREATE TABLE inventory_build.plain AS SELECT * FROM inventory_items.items")
+        inventory.execute(
+            "CREATE FUNCTION inventory_build.trap() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE 'sprung by %', session_user; END$$"
+        )
+        inventory.execute("GRANT EXECUTE ON FUNCTION inventory_build.trap TO PUBLIC")
+        inventory.execute("DROP VIEW inventory_build.items")
+        inventory.execute("CREATE VIEW inventory_build.items AS SELECT * FROM inventory_build.plain WHERE inventory_build.trap()")
+    sprung = mesh("query", "SELECT * FROM inventory_build.items")
+    assert sprung.code == 1 and "sprung by mesh_query_" in sprung.err
+    commands = [["plan"], ["apply"], ["status"], ["versions", "inventory.items"], ["checks", "inventory.items"], ["access", "audit"]]
+    commands.append(["rollback", "inventory.items", "--to", publications[0], "--reason", "a trap"])
+    assert [(command, said.all) for command in commands if "sprung" in (said := mesh(*command)).all or said.code] == []
