@@ -270,5 +270,5 @@ def _domain(key: str) -> str:
 
 def _keep(page: Page, folder: Path | None, name: str) -> None:
     if folder is not None:
-        page.wait_for_timeout(2_000)  # for the looks of it: pictures that are still fading in
+        page.wait_for_timeout(15_000)  # for the looks of it: states of assets are asked for batch by batch
         page.screenshot(path=folder / name)
