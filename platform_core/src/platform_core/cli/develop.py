@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def test(context: typer.Context) -> None:
-    """Run the whole test suite, on a worker more than there are processors, four at most; arguments go to pytest. Named tests, or a -n of your own, run as you say.
+    """Run the whole test suite, on two workers; arguments go to pytest. Named tests, or a -n of your own, run as you say.
 
     Examples:
 
@@ -44,16 +44,11 @@ def test(context: typer.Context) -> None:
     environment["MESH_TEST_HOME"] = str(settings.home)
     sys.exit(
         subprocess.call(
-            [sys.executable, "-m", "pytest", *(() if chosen else ("-n", str(_workers()), "--no-loadscope-reorder")), *context.args],
+            [sys.executable, "-m", "pytest", *(() if chosen else ("-n", "2", "--no-loadscope-reorder")), *context.args],
             cwd=settings.repo,
             env=environment,
         )
     )
-
-
-def _workers() -> int:
-    """Workers of the suite: tests wait for servers for a third of their time, and one chain of them cannot be split."""
-    return min(os.cpu_count() or 1, 3) + 1
 
 
 def execute(context: typer.Context) -> None:
