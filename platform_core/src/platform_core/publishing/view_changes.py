@@ -22,6 +22,7 @@ from platform_core.publishing.errors import PublishingError
 from platform_core.publishing.view_definition import ViewColumn, ViewDefinition, column_of
 from platform_core.warehouse.access import desired
 from platform_core.warehouse.change import Action, Change, Kind
+from platform_core.warehouse.made import made
 
 _SERVED = """SELECT p.contract_id, p.publication, p.tables, v.table_name, v.declared, v.made, v.columns
     FROM mesh.ports AS s JOIN mesh.publications AS p USING (contract_id, publication) LEFT JOIN mesh.port_views AS v USING (contract_id)
@@ -38,7 +39,6 @@ _COMMENTS = """SELECT n.nspname, c.relname, a.attname, d.description
     FROM pg_description AS d JOIN pg_class AS c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
     JOIN pg_namespace AS n ON n.oid = c.relnamespace LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND a.attnum > 0
     WHERE n.nspname = ANY(%s) AND c.relkind = 'v'"""
-_TABLES = "SELECT to_regclass('mesh.ports') IS NOT NULL AND to_regclass('mesh.port_views') IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ def view_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
     """
     if mesh.masking is not None and mesh.masking.model is None:
         raise PublishingError(f"{FILE} has errors", where=str(mesh.masking.path), remedy="run ./mesh lint, and correct the file")
-    row = connection.execute(_TABLES).fetchone()
-    if row is None or not row[0]:  # before the first apply: nothing is published
+    if not made(connection, "ports", "port_views"):  # before the first apply: nothing is published
         return tuple(_attribute_changes(mesh, set()))
     found = _observe(connection, mesh)
     rows = connection.execute("SELECT role, attribute, value FROM mesh.reader_attributes WHERE domain = ''").fetchall()
@@ -90,18 +89,18 @@ def view_changes(connection: Connection, mesh: Mesh) -> tuple[Change, ...]:
 
 def _observe(connection: Connection, mesh: Mesh) -> _Found:
     found = _Found({}, {}, {}, {}, defaultdict(dict))
-    for contract_id, publication, tables, name, declared, made, columns in connection.execute(_SERVED, (list(mesh.contracts),)):
+    for contract_id, publication, tables, name, declared, rule, columns in connection.execute(_SERVED, (list(mesh.contracts),)):
         found.publications[contract_id] = (publication, tables)
         if name is not None:
             held = {str(column): (Mask(**mask) if mask else None, str(comment)) for column, mask, comment in columns}
-            found.records[contract_id, name] = _Record(json.loads(declared) if declared.startswith("{") else None, made, held)
+            found.records[contract_id, name] = _Record(json.loads(declared) if declared.startswith("{") else None, rule, held)
     ports = [mesh.contracts[contract_id] for contract_id in found.publications]
     views = sorted({naming.port_schema(contract.product_id) for contract in ports})
     schemas = [*views, *sorted({naming.data_schema(contract.product_id) for contract in ports})]
     names = [table.physical_name for contract in ports for table in contract.tables]
     names += [str(info["version"]) for _, tables in found.publications.values() for info in tables.values()]
-    for schema, name, kind, owner, options, made in connection.execute(_RELATIONS, (schemas, names)):
-        found.relations[schema, name] = _Relation(kind, owner, tuple(sorted(options)), made)
+    for schema, name, kind, owner, options, rule in connection.execute(_RELATIONS, (schemas, names)):
+        found.relations[schema, name] = _Relation(kind, owner, tuple(sorted(options)), rule)
     for schema, name, column, kind in connection.execute(_COLUMNS, (schemas, names)):
         found.columns.setdefault((schema, name), {})[column] = kind
     for schema, name, column, text in connection.execute(_COMMENTS, (views,)):

@@ -14,6 +14,7 @@ from platform_core.contracts.model import Mesh
 from platform_core.warehouse import difference
 from platform_core.warehouse.change import Change
 from platform_core.warehouse.declared import Declared, declare, read_record
+from platform_core.warehouse.made import made
 from platform_core.warehouse.observed import Observed, observe
 from platform_core.warehouse.platform_tables import platform_changes, platform_files, upgraded
 from platform_core.warehouse.reading import READS_ALL
@@ -55,8 +56,7 @@ def make_plan(connection: Connection, mesh: Mesh, sources: Iterable[Source] = ()
     files = platform_files()
     with connection.transaction():
         path = _search_path(connection, "")
-        made = connection.execute("SELECT to_regclass('mesh.declared') IS NOT NULL").fetchone() == (True,)
-        recorded = read_record(connection) if made else {}
+        recorded = read_record(connection) if made(connection, "declared") else {}
         declared = declare(mesh, connection.info.dbname, files.shared, recorded, now)
         schemas = {*declared.access.schemas, *(item[1] for item in recorded if item[0] == "schema")}
         owners = {*declared.access.schemas.values(), *(item[1] for item in recorded if item[0] == "role")}
