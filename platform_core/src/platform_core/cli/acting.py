@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from platform_core.contracts.git import git_user
 from platform_core.errors import MeshError
 
 As = Annotated[str | None, typer.Option("--as", help="Who you are, as teams list you. Default: MESH_USER, else git's user.email.")]
@@ -44,12 +44,4 @@ def _user() -> str:
 
 
 def _known(given: str | None, repo: Path) -> str:
-    return (given or os.environ.get("MESH_USER") or _git_address(repo)).strip()
-
-
-def _git_address(repo: Path) -> str:
-    try:
-        found = subprocess.run(["git", "-C", str(repo), "config", "user.email"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # an image without git: the other two ways remain
-        return ""
-    return found.stdout.strip()
+    return (given or os.environ.get("MESH_USER") or git_user(repo) or "").strip()

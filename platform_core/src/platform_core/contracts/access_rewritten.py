@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from platform_core.contracts.access_file import FOLDER
+from platform_core.contracts.git import git_says
 from platform_core.contracts.problem import Problem
 from platform_core.contracts.source import Location, SourceError, load_yaml, parse_bytes
 
@@ -29,7 +29,7 @@ def rewritten(repo: Path) -> Iterator[Problem]:
 
 def _changed(repo: Path, base: str, until: str | None) -> list[str]:
     """Access files that another commit, or the working tree, holds otherwise; from the mesh's root."""
-    listed = _git(
+    listed = git_says(
         repo,
         "diff",
         "--name-only",
@@ -46,7 +46,7 @@ def _changed(repo: Path, base: str, until: str | None) -> list[str]:
 
 
 def _judge(repo: Path, base: str, path: str) -> Problem | None:
-    content = _git(repo, "show", f"{base}:./{path}")
+    content = git_says(repo, "show", f"{base}:./{path}")
     file = repo / path
     before = _history(content or b"", file)
     if not before:
@@ -82,12 +82,3 @@ def _history(content: bytes, file: Path) -> list[Any]:
         return []
     history = data.get("history") if isinstance(data, dict) else None
     return history if isinstance(history, list) else []
-
-
-def _git(repo: Path, *arguments: str) -> bytes | None:
-    """What git says, None where it cannot: no git, no repository, no such commit."""
-    try:
-        result = subprocess.run(["git", "-C", str(repo), *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout if result.returncode == 0 else None

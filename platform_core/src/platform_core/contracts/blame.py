@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from platform_core.contracts.git import git_says
 
 _HEADER = re.compile(r"(?P<commit>[0-9a-f]{40,64}) \d+ (?P<line>\d+)(?: \d+)?")
 _UNCOMMITTED = re.compile(r"0+")
@@ -22,17 +23,12 @@ class Written:
 
 def written(file: Path) -> dict[int, Written]:
     """Line number to the commit that wrote it; lines that are not committed are left out, as is everything outside of git."""
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(file.parent), "blame", "--line-porcelain", "--", file.name], capture_output=True, check=False
-        )
-    except FileNotFoundError:  # no git, no commits: the audit says so
-        return {}
-    if result.returncode:
+    said = git_says(file.parent, "blame", "--line-porcelain", "--", file.name)
+    if said is None:  # no commits: the audit says so
         return {}
     found: dict[int, Written] = {}
     commit, line = "", 0
-    for text in result.stdout.decode(errors="replace").split("\n"):
+    for text in said.decode(errors="replace").split("\n"):
         header = _HEADER.fullmatch(text)
         if header:
             commit, line = header["commit"], int(header["line"])

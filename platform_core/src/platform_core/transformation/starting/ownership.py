@@ -1,13 +1,15 @@
-"""Who answers for a new product: as given, else who answers for the domain's others, else its ``team.yaml``, else git's user."""
+"""Who answers for a new product: as given, else who answers for the domain's others, else its ``team.yaml``; who asks may add git's user."""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from platform_core.contracts import Mesh
+from platform_core.contracts.git import git_user
 from platform_core.contracts.team_file import TEAM_FILE, read_teams
 from platform_core.errors import MeshError
+
+__all__ = ["answerable", "checked_owner", "git_user"]
 
 
 def answerable(repo: Path, mesh: Mesh, domain: str, owner: str | None = None, team: str | None = None) -> tuple[str | None, str]:
@@ -36,12 +38,6 @@ def answerable(repo: Path, mesh: Mesh, domain: str, owner: str | None = None, te
     if owner is None and team in teams:
         owner = min((member for member in teams[team] if "@" in member), default=None)
     return owner, team
-
-
-def git_user(repo: Path) -> str | None:
-    """The address that git signs with here."""
-    found = subprocess.run(["git", "-C", str(repo), "config", "user.email"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
 
 
 def checked_owner(owner: str | None) -> str:
