@@ -173,3 +173,29 @@ def test_a_unit_turns_a_count_into_a_share_but_leaves_the_value_of_sql(files: Fi
     files.replace("orders contract", "        dimension: completeness\n", "        dimension: completeness\n        unit: percent\n")
     assert rules(files)["orders__row_count"].arguments == {"greater_than": 0, "unit": "rows"}
     assert "unit" not in rules(files)["orders__paid"].arguments
+
+
+def missing(files: Files, values: str) -> None:
+    """Lets the rule of the column ``country`` count missing values."""
+    old = "          - metric: invalidValues\n            arguments:\n              validValues: ['NO', SE]\n"
+    files.replace(
+        "orders contract", old, f"          - metric: missingValues\n            arguments:\n              missingValues: {values}\n"
+    )
+
+
+def test_missing_values_are_written_as_in_the_standards_example(files: Files) -> None:
+    missing(files, "[null, '', 'N/A']")
+    assert rules(files)["orders__country__missing_values"].arguments == {"missing_values": ["", "N/A"], "must_be": 0}
+
+
+def test_a_missing_value_that_yaml_reads_as_a_truth_value_is_an_error(files: Files) -> None:
+    missing(files, "['', NO]")
+    [problem] = files.mesh().problems
+    assert (problem.rule, problem.message) == ("rule-argument", "the missing value False is none of a string column")
+    assert "missingValues" in files.line("orders contract", problem.location.line)
+
+
+@pytest.mark.parametrize("unit", ["m", "minute", "hour", "h", "d", "day", "days", "y", "yr", "years"])
+def test_freshness_takes_the_units_as_the_standard_spells_them(files: Files, unit: str) -> None:
+    files.replace("orders contract", "    unit: h\n", f"    unit: {unit}\n")
+    assert files.mesh().problems == ()

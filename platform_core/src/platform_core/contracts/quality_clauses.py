@@ -133,7 +133,12 @@ def _library(
         yield "null_count", "null_values", {}
     elif metric == "missingValues":
         missing = _listed(place, "missingValues", arguments, found)
-        if missing is not None:
+        unfit = [value for value in missing or [] if isinstance(value, bool) and column.get("logicalType") != "boolean"]
+        if unfit:
+            message = f"the missing value {unfit[0]!r} is none of a {column.get('logicalType')} column"
+            remedy = "put it in quotes; YAML reads a bare NO or off as a truth value"
+            found.wrong("rule-argument", message, place.at("arguments", "missingValues"), remedy)
+        elif missing is not None:
             yield "null_count", "missing_values", {"missing_values": missing}
     else:
         yield from _invalid_values(place, clause, column, arguments, found)
@@ -172,8 +177,10 @@ def _listed(place: Place, key: str, arguments: Mapping[str, Any], found: Finding
     value = arguments.get(key)
     if value is None:
         return []
-    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
-        return value
+    # The standard's own example of missingValues names null, which is missing whether it is named or not.
+    named = (str, int, float, type(None)) if key == "missingValues" else (str, int, float)
+    if isinstance(value, list) and all(isinstance(item, named) for item in value):
+        return [item for item in value if item is not None]
     found.wrong("rule-argument", f"{key} is {value!r}, not a list of values", place.at("arguments", key), f"write {key}: [...]")
     return None
 

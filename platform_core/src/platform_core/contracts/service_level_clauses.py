@@ -17,8 +17,13 @@ from platform_core.contracts.model import ServiceLevel, Table
 from platform_core.contracts.problem import did_you_mean
 from platform_core.contracts.source import Document, Location, Place
 
-FRESHNESS_UNITS = {"m": 60, "minutes": 60, "h": 3600, "hours": 3600, "d": 86400, "days": 86400}
-"""Seconds of a freshness promise's unit."""
+FRESHNESS_UNITS = {
+    **dict.fromkeys(("m", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+    **dict.fromkeys(("y", "yr", "years"), 31_556_952),
+}
+"""Seconds of a freshness promise's unit, in the standard's spellings; a year is the Gregorian calendar's average."""
 
 MEASURED = frozenset({"freshness"})
 """Service levels that the platform measures; others are documented only."""
@@ -36,7 +41,7 @@ def read_service_level(place: Place, item: Mapping[str, Any], tables: tuple[Tabl
     if name not in MEASURED:
         pass  # documented only: its value may be anything
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        found.wrong("service-level", f"the freshness is {value!r}", place.at("value"), "write a positive number and a unit (m, h, d)")
+        found.wrong("service-level", f"the freshness is {value!r}", place.at("value"), "write a positive number and a unit (m, h, d, y)")
     elif unit not in FRESHNESS_UNITS:
         remedy = f"use one of {', '.join(FRESHNESS_UNITS)}"
         found.wrong("service-level", f"the unit of the freshness is {unit!r}", place.at("unit"), remedy)
