@@ -36,13 +36,7 @@ domain: {domain}
 description: {{purpose: Product {name} of {domain}.}}
 {inputs}outputPorts:
   - {{name: {name}, type: tables, version: 1.0.0, contractId: {domain}.{name}.{name}}}
-team:
-  name: {domain}-data
-  members:
-    - {{username: {domain}@example.com, role: owner}}
-support:
-  - {{channel: {domain}, url: "https://example.com/{domain}"}}
-"""
+{_answerable(domain)}"""
 
 
 def _contract(domain: str, name: str) -> str:
@@ -71,7 +65,11 @@ schema:
 roles:
   - {{role: {domain}_{name}_reader, access: read}}
   - {{role: {domain}_{name}_reader_pii, access: read, firstLevelApprovers: {domain}-data, secondLevelApprovers: privacy}}
-team:
+{_answerable(domain)}"""
+
+
+def _answerable(domain: str) -> str:
+    return f"""team:
   name: {domain}-data
   members:
     - {{username: {domain}@example.com, role: owner}}
