@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def contents(root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_a_new_domain_with_two_products_passes_its_own_tests_untouched(mesh: Mesh, files: Path) -> None:
+def test_a_new_domain_with_three_products_passes_its_own_tests_untouched(mesh: Mesh, files: Path) -> None:
     """The whole way: files, lint, style, code location, dbt build, audit and publication in a real Postgres, by the tests that come with it."""
     said = mesh("new", "domain", "finance", *OWNER, "--product", "invoices", "--description", "Who owes us what.", "--json")
     assert said.code == 0, said.all
@@ -53,8 +54,13 @@ def test_a_new_domain_with_two_products_passes_its_own_tests_untouched(mesh: Mes
     assert said.code == 0, said.all
     assert "personal data of customer.profiles.profiles is left out: given_name, email" in said.err
 
+    said = mesh("new", "product", "finance.scores", "--kind", "python", "--input", "inventory.items.items", "--json")
+    assert said.code == 0, said.all
+    assert "domains/finance/src/finance/defs/assets/scores.py" in said.json()["created"], "built by Python: no model of dbt"
+    assert not [path for path in said.json()["created"] if path.startswith("dbt_projects")]
+
     linted = mesh("lint")
-    assert linted.code == 0 and "7 products, 7 contracts" in linted.out and ", 0 problems" in linted.out, linted.all
+    assert linted.code == 0 and "8 products, 8 contracts" in linted.out and ", 0 problems" in linted.out, linted.all
     product = load_mesh(files).products["finance.debtors"]
     assert (product.owners, product.team_name, product.description_purpose) == (
         ("finance-data@example.com",),
@@ -66,7 +72,7 @@ def test_a_new_domain_with_two_products_passes_its_own_tests_untouched(mesh: Mes
         ruff = [sys.executable, "-m", "ruff", *check.split(), "--no-cache", "domains/finance"]
         assert subprocess.run(ruff, cwd=files, capture_output=True, text=True).stdout.splitlines()[-1] in {
             "All checks passed!",
-            "8 files already formatted",
+            "10 files already formatted",
         }
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "PG", "PYTEST_"))}
@@ -79,11 +85,11 @@ def test_a_new_domain_with_two_products_passes_its_own_tests_untouched(mesh: Mes
         "no:cacheprovider",
         "domains/finance",
         "-k",
-        "" if WHOLE else "finance.py or invoices",
+        "" if WHOLE else "finance.py or invoices or scores",
     ]
     done = subprocess.run(command, cwd=files, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert re.search(r"^4 passed" if WHOLE else r"^3 passed", done.stdout.splitlines()[-1]), done.stdout
+    assert re.search(r"^5 passed" if WHOLE else r"^4 passed", done.stdout.splitlines()[-1]), done.stdout
 
 
 @pytest.mark.parametrize("domain", ["it", "finance", "a_rather_long_name_of_a_domain"])
@@ -141,6 +147,10 @@ def test_dry_run_shows_the_files_and_writes_none(mesh: Mesh, files: Path) -> Non
         (("product", "sales.returns", "--from-stream", "refunds"), "raw table sales_raw.refunds is not there", "name one of: none yet"),
         (("product", "sales.returns", "--from-stream", "purchases"), "raw table sales_raw.purchases is not there", "./mesh ingest sales/shop"),
         (("product", "sales.returns", "--from-stream", "x", "--from-model", "y"), "not from both", "--from-model or --from-stream"),
+        (("product", "sales.returns", "--from-model", "orders", "--kind", "python"), "'orders' builds the table already", "leave out --kind python"),
+        (("product", "sales.returns", "--kind", "python", "--table", "orders"), "a model 'orders' already", "add --table"),
+        (("product", "marketing.segments", "--table", "customer_segments"), "a Python asset builds 'customer_segments' already", "add --table"),
+        (("product", "sales.assets"), "the folder of the domain's Python assets", "another name"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_and_leaves_nothing_behind(
@@ -185,6 +195,12 @@ def test_a_product_from_a_raw_stream_takes_its_columns_and_its_connection(mesh: 
     model = (files / "dbt_projects/sales_dbt/models/carts.sql").read_text()
     assert '"user",' in model and "{{ source('sales_raw', 'purchases') }}" in model and "_airbyte" not in model
     assert not (files / "dbt_projects/sales_dbt/models/carts.sources.yml").exists(), "the project declares the stream already"
+    assert ", 0 problems" in mesh("lint").out
+
+    assert mesh("new", "product", "sales.baskets", "--from-stream", "purchases", "--kind", "python").code == 0
+    asset = runpy.run_path(str(files / "domains/sales/src/sales/defs/assets/baskets.py"))["baskets"]
+    assert asset.key.path == ["sales", "build", "baskets"] and asset.keys_by_input_name["purchases"].path == ["sales", "raw", "purchases"]
+    assert asset.metadata_by_key[asset.key]["column_types"] == {"total": "numeric"}, "a frame keeps the other types"
     assert ", 0 problems" in mesh("lint").out
 
 
@@ -250,10 +266,11 @@ def test_on_a_terminal_it_asks(mesh: Mesh, files: Path, monkeypatch: pytest.Monk
     said = mesh("new", "domain", "finance")
     assert said.code == 0, said.all
     assert load_mesh(files).products["finance.ledgers"].owners == ("books@example.com",)
-    answer("4", "inventory.items.items", "Stock, valued.", "n")
+    answer("4", "sql", "inventory.items.items", "Stock, valued.", "n")
     before = contents(files)
     assert mesh("new", "product", "finance.stock").code == 1 and contents(files) == before, "the answer was no"
-    answer("1", "Stock, valued.", "y")
+    answer("1", "python", "Stock, valued.", "y")
     assert mesh("new", "product", "finance.stock").code == 0
+    assert (files / "domains/finance/src/finance/defs/assets/stock.py").is_file()
     text = yaml.safe_load((files / "domains/finance/src/finance/defs/stock/product.odps.yaml").read_text())
     assert text["description"]["purpose"] == "Stock, valued."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def test_a_scaffolded_product_is_that_of_mesh_new_product(files: Path, reads: st
     assert (files / "domains/sales/tests/test_returns.py").is_file() and (files / "domains/sales/tests/conftest.py").is_file()
     with pytest.raises(MeshError, match="nothing is overwritten"):
         DataProductScaffolder().scaffold(_request(files, "sales", "returns", params))
+
+
+@pytest.mark.parametrize("reads", [None, "inventory.items.items"])
+def test_a_product_in_python_brings_an_asset_and_no_model(files: Path, reads: str | None) -> None:
+    DataProductScaffolder().scaffold(_request(files, "sales", "returns", DataProductParams(kind="python", input=reads)))
+    assert [problem.message for problem in load_mesh(files).problems if problem.severity == "error"] == []
+    asset = runpy.run_path(str(files / "domains/sales/src/sales/defs/assets/returns.py"))["returns"]
+    assert asset.key.path == ["sales", "build", "returns"]
+    assert [key.path for key in asset.dependency_keys] == ([reads.split(".")] if reads else [])
+    assert not list((files / "dbt_projects/sales_dbt/models").rglob("returns*"))
+    with pytest.raises(MeshError, match="builds the table already"):
+        DataProductScaffolder().scaffold(_request(files, "sales", "daily", DataProductParams(kind="python", model="daily_revenue")))
 
 
 def test_who_answers_for_the_domain_answers_for_a_new_product(files: Path) -> None:

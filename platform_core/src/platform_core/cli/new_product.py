@@ -1,12 +1,13 @@
-"""``mesh new product``: a product from a model, a raw stream, another product's port, or from example rows."""
+"""``mesh new product``: a product from a model, a raw stream, another product's port, or from example rows, built by SQL or Python."""
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
+import click
 import psycopg
 import typer
 
@@ -53,6 +54,7 @@ def product(
     inputs: Annotated[
         list[str] | None, typer.Option("--input", help="A contract that it reads; may be repeated.", autocompletion=_contracts)
     ] = None,
+    kind: Annotated[starting.Kind, typer.Option(help="What builds the table: a dbt model, or a Python asset.")] = "sql",
     table: Annotated[str | None, typer.Option(help="Name of the port's table; the product's name by default.")] = None,
     title: Annotated[str | None, typer.Option(help="Name for people.")] = None,
     description: Annotated[str | None, typer.Option(help="What consumers get, in one sentence.")] = None,
@@ -62,10 +64,10 @@ def product(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a product: its two standard files, the model that feeds its port, and a test of the whole. Nothing is overwritten.
+    """Write a product: its two standard files, the model or Python asset that feeds its port, and a test of the whole. Nothing is overwritten.
 
     --from-model proposes the contract from the model's columns and dbt tests, --from-stream from the raw table, one --input from the
-    other product's contract. With none of them the model holds example rows.
+    other product's contract. With none of them it starts with example rows. --kind python writes a Dagster asset instead of a dbt model.
 
     Examples:
 
@@ -74,6 +76,8 @@ def product(
       ./mesh new product sales.returns --from-model daily_revenue --table returns --description "Returns of each day."
 
       ./mesh new product marketing.audiences --input customer.profiles.profiles --owner marketing-data@example.com
+
+      ./mesh new product marketing.scores --kind python --input customer.profiles.profiles
     """
     session = Session.open()
     repo = session.settings.repo
@@ -90,7 +94,9 @@ def product(
         if from_model and from_stream:
             raise MeshError("a product starts from a model or from a stream, not from both", remedy="give --from-model or --from-stream")
         if manner.ask and not (from_model or from_stream or inputs):
-            from_model, from_stream, inputs = _asked(session, domain)
+            from_model, from_stream, inputs, kind = _asked(session, domain, kind)
+        if from_model and kind == "python":
+            raise MeshError(f"the model {from_model!r} builds the table already", remedy="leave out --kind python, or the model")
         default = short.replace("_", " ").capitalize()
         said = description or (
             typer.prompt("what do consumers get, in one sentence") if manner.ask else f"Say in one sentence what {name} gives."
@@ -106,9 +112,8 @@ def product(
             (),
         )
         named = starting.check_table_name(table or short)
-        start, notes = _start(session, draft, named, from_model, from_stream, inputs or [])
-        _check_dbt(repo, domain)
-        _check_models(repo, domain, start)
+        start, notes = _start(session, draft, named, from_model, from_stream, inputs or [], kind)
+        starting.check_candidate(repo, start)
         changes = starting.new_files(repo, starting.product_files(start))
         if start.examples is not None:
             changes = changes.and_(starting.new_files(repo, starting.shared_files(domain), keep=True))
@@ -125,7 +130,13 @@ def product(
 
 
 def _start(
-    session: Session, draft: starting.ProductDraft, table: str, model: str | None, stream: str | None, inputs: list[str]
+    session: Session,
+    draft: starting.ProductDraft,
+    table: str,
+    model: str | None,
+    stream: str | None,
+    inputs: list[str],
+    kind: starting.Kind,
 ) -> tuple[starting.ProductStart, list[str]]:
     found = [starting.input_of(name, session.mesh) for name in dict.fromkeys(inputs)]
     own = [contract.id for contract, _ in found if contract.product_id == draft.id]
@@ -139,14 +150,20 @@ def _start(
         with err.status("reading the dbt project"):
             return product_from_model(project, session.mesh, built_relations(session, draft.domain), draft, table, model)
     if stream is not None:
-        return _from_stream(session, draft, table, stream), []
+        return _from_stream(session, draft, table, stream, kind), []
     if found:
-        start = starting.from_input(draft, table, found[0][0], session.mesh)
+        start = starting.from_input(draft, table, found[0][0], kind)
         masked = [column.physical_name for column in found[0][0].tables[0].columns if column.personal]
         notes = [f"personal data of {found[0][0].id} is left out: {', '.join(masked)}"] if masked else []
-        notes += [f"the model reads {found[0][0].id}; join the others: {', '.join(c.id for c, _ in found[1:])}"] if found[1:] else []
+        notes += (
+            [
+                f"the {'asset' if kind == 'python' else 'model'} reads {found[0][0].id}; join the others: {', '.join(c.id for c, _ in found[1:])}"
+            ]
+            if found[1:]
+            else []
+        )
         return start, notes
-    return starting.from_nothing(draft, table), []
+    return starting.from_nothing(draft, table, kind), []
 
 
 def built_relations(session: Session, domain: str) -> dict[str, dict[str, str]]:
@@ -159,7 +176,7 @@ def built_relations(session: Session, domain: str) -> dict[str, dict[str, str]]:
         return {}
 
 
-def _from_stream(session: Session, draft: starting.ProductDraft, table: str, stream: str) -> starting.ProductStart:
+def _from_stream(session: Session, draft: starting.ProductDraft, table: str, stream: str, kind: starting.Kind) -> starting.ProductStart:
     schema = naming.raw_schema(draft.domain)
     columns, streams = _raw_table(session, schema, stream)
     connections = _connections(session.settings.repo, draft.domain)
@@ -176,7 +193,7 @@ def _from_stream(session: Session, draft: starting.ProductDraft, table: str, str
     declared = any(
         word in text for text in (path.read_text() for path in project.folder.glob("models/**/*.y*ml")) for word in (f"- name: {stream}\n",)
     )
-    return starting.from_stream(draft, table, stream, columns, connection, declared)
+    return starting.from_stream(draft, table, stream, columns, connection, declared, kind)
 
 
 def _raw_table(session: Session, schema: str, stream: str) -> tuple[list[tuple[str, str]], list[str]]:
@@ -203,44 +220,17 @@ def _connections(repo: Path, domain: str) -> dict[str, set[str]]:
     return found
 
 
-def _asked(session: Session, domain: str) -> tuple[str | None, str | None, list[str]]:
-    """From what the product starts, asked on the terminal."""
+def _asked(session: Session, domain: str, kind: starting.Kind) -> tuple[str | None, str | None, list[str], starting.Kind]:
+    """From what the product starts and what builds it, asked on the terminal; only a dbt model is there already."""
     err.print("  1. example rows\n  2. a dbt model of the domain\n  3. a raw stream\n  4. another product's port")
     choice = typer.prompt("start from", default="1")
     if choice == "2":
-        return typer.prompt("model"), None, []
+        return typer.prompt("model"), None, [], kind
+    kind = typer.prompt("built by", type=click.Choice(get_args(starting.Kind)), default=kind)
     if choice == "3":
-        return None, typer.prompt("stream"), []
+        return None, typer.prompt("stream"), [], kind
     if choice == "4":
         for contract in session.mesh.contracts:
             err.print(f"     {contract}", markup=False)
-        return None, None, [word.strip() for word in typer.prompt("contracts (separated by commas)").split(",") if word.strip()]
-    return None, None, []
-
-
-def _check_dbt(repo: Path, domain: str) -> None:
-    folder = repo / "dbt_projects" / f"{domain}_dbt"
-    if not (folder / "dbt_project.yml").is_file():
-        raise MeshError(
-            "the domain has no dbt project",
-            where=str(folder),
-            remedy=f"in domains/{domain}: ../../mesh exec dg scaffold defs platform_core.DbtProject transformation",
-        )
-
-
-def _check_models(repo: Path, domain: str, start: starting.ProductStart) -> None:
-    """A model's name stands once in a project, in whatever folder."""
-    folder = repo / "dbt_projects" / f"{domain}_dbt"
-    known = {
-        path.stem: path
-        for pattern in ("models/**/*.sql", "models/**/*.py", "seeds/**/*.csv", "snapshots/**/*.sql")
-        for path in folder.glob(pattern)
-    }
-    for name in start.dbt:
-        stem = Path(name).stem
-        if name.endswith(".sql") and name.startswith("models/") and stem in known:
-            raise MeshError(
-                f"the dbt project has a model {stem!r} already",
-                where=str(known[stem]),
-                remedy=f"add --table with another name, or --from-model {stem}",
-            )
+        return None, None, [word.strip() for word in typer.prompt("contracts (separated by commas)").split(",") if word.strip()], kind
+    return None, None, [], kind

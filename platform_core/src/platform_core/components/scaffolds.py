@@ -23,6 +23,7 @@ class DataProductParams(BaseModel):
     description: str | None = Field(default=None, description="What consumers get, in one sentence.")
     model: str | None = Field(default=None, description="dbt model that feeds the port, built already; otherwise one is written.")
     input: str | None = Field(default=None, description="Contract that the product reads: domain.product.port.")
+    kind: starting.Kind = Field(default="sql", description="What builds the table: sql for a dbt model, python for an asset.")
     table: str | None = Field(default=None, description="Name of the port's table; the folder's name by default.")
 
 
@@ -56,6 +57,8 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
         owner = starting.checked_owner(owner or starting.git_user(repo))
         draft = starting.ProductDraft(domain, name, title, purpose, owner, team, (), inputs)
         table = starting.check_table_name(params.table or name)
+        if params.model and params.kind == "python":
+            raise ContractError(f"the model {params.model!r} builds the table already", remedy="leave out --kind python, or the model")
         if params.model:
             from platform_core.transformation.adoption import product_from_model
             from platform_core.transformation.built_columns import built_columns
@@ -66,9 +69,10 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
                 built = built_columns(connection, naming.build_schema(domain))
             start, _ = product_from_model(DbtProject.of(domain, settings), mesh, built, draft, table, params.model)
         elif found:
-            start = starting.from_input(draft, table, found[0][0], mesh)
+            start = starting.from_input(draft, table, found[0][0], params.kind)
         else:
-            start = starting.from_nothing(draft, table)
+            start = starting.from_nothing(draft, table, params.kind)
+        starting.check_candidate(repo, start)
         changes = starting.new_files(repo, starting.product_files(start))
         if start.examples is not None:
             changes = changes.and_(starting.new_files(repo, starting.shared_files(domain), keep=True))

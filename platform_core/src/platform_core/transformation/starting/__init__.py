@@ -1,5 +1,6 @@
 """New domains and products: what their files say, decided as plain data, and written together."""
 
+from platform_core.transformation.starting.candidates import check_candidate, has_dbt_project
 from platform_core.transformation.starting.column_types import logical_type
 from platform_core.transformation.starting.domain_changes import domain_changes
 from platform_core.transformation.starting.domain_files import VERSION, dbt_files, domain_files
@@ -8,6 +9,7 @@ from platform_core.transformation.starting.files import FileChanges, new_files, 
 from platform_core.transformation.starting.names import check_domain_name, check_product_name, check_table_name, fitting, locked_packages
 from platform_core.transformation.starting.ownership import answerable, checked_owner, git_user
 from platform_core.transformation.starting.product_files import (
+    Kind,
     ProductStart,
     from_input,
     from_model,
@@ -23,10 +25,12 @@ __all__ = [
     "ColumnDraft",
     "FileChanges",
     "InputDraft",
+    "Kind",
     "ProductDraft",
     "ProductStart",
     "TableDraft",
     "answerable",
+    "check_candidate",
     "check_domain_name",
     "check_product_name",
     "check_table_name",
@@ -40,6 +44,7 @@ __all__ = [
     "from_nothing",
     "from_stream",
     "git_user",
+    "has_dbt_project",
     "input_of",
     "locked_packages",
     "logical_type",

@@ -23,6 +23,7 @@ class ColumnDraft:
         relationships: Targets, ``<table>.<column>`` of the same contract or ``<contract id>.odcs.yaml#/schema/<table>/properties/<column>``.
         quality: ODCS quality clauses of the column.
         personal: Whether it holds personal data, which the contract must then have a role for.
+        origins: ``transformSourceObjects``, where no SQL tells what it is computed from: empty for nothing, None leaves the clause out.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ColumnDraft:
     relationships: tuple[str, ...] = ()
     quality: tuple[Mapping[str, Any], ...] = ()
     personal: bool = False
+    origins: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

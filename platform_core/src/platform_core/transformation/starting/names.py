@@ -21,7 +21,7 @@ _RESERVED = {
     **dict.fromkeys(("dagster", "dbt", "datahub", "domains", "tests", "conftest"), "a Python package of the platform"),
 }
 _RESERVED_PRODUCTS = {"raw": "the schema of ingestion", "build": "the schema of dbt", "data": "the schema of published versions"}
-_RESERVED_FOLDERS = {"transformation": "the folder of the domain's dbt project"}
+_RESERVED_FOLDERS = {"transformation": "the folder of the domain's dbt project", "assets": "the folder of the domain's Python assets"}
 _SUFFIXES = ("_raw", "_build", "_data")
 
 

@@ -1,9 +1,10 @@
-"""The files of a new product: its two standard files, the model that feeds it, and a test of the whole."""
+"""The files of a new product: its two standard files, the model or the Python asset that feeds it, and a test of the whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from platform_core.contracts import naming
 from platform_core.contracts.model import Contract, Mesh, Table
@@ -14,11 +15,14 @@ from platform_core.transformation.starting.dbt_text import model_yaml, project_n
 from platform_core.transformation.starting.domain_tests import ExampleInput, domain_conftest, product_test
 from platform_core.transformation.starting.draft import ColumnDraft, InputDraft, ProductDraft, TableDraft
 from platform_core.transformation.starting.product_text import contract_text, product_text
+from platform_core.transformation.starting.python_asset import Upstream, asset_path, asset_text
 from platform_core.transformation.starting.sql_names import quoted
 
 _NOT_EMPTY = {"name": "has rows", "metric": "rowCount", "mustBeGreaterThan": 0, "dimension": "completeness", "severity": "error"}
 _EXAMPLES = 3
 _OF_THE_LOADER = "_airbyte_"
+Kind = Literal["sql", "python"]
+"""What builds the table of a product that starts: a model of dbt, or a Python asset."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class ProductStart:
     Attributes:
         draft: The product.
         dbt: Path below the domain's dbt project to text.
+        modules: Path below the domain's package to text.
         examples: What the product reads, for its test; None when the product's test cannot make it.
         served: Rows that the port serves from the examples.
     """
@@ -36,6 +41,7 @@ class ProductStart:
     dbt: Mapping[str, str] = field(default_factory=dict[str, str])
     examples: Sequence[ExampleInput] | None = ()
     served: int = _EXAMPLES
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def product_files(start: ProductStart) -> dict[str, str]:
@@ -48,6 +54,7 @@ def product_files(start: ProductStart) -> dict[str, str]:
         f"{folder}/contracts/{draft.name}.odcs.yaml": contract_text(draft),
     }
     files |= {f"dbt_projects/{project_name(draft.domain)}/{path}": text for path, text in start.dbt.items()}
+    files |= {f"domains/{draft.domain}/src/{draft.domain}/{path}": text for path, text in start.modules.items()}
     if start.examples is not None:
         files[f"domains/{draft.domain}/tests/test_{draft.name}.py"] = product_test(draft, start.examples, start.served)
     return files
@@ -58,14 +65,16 @@ def shared_files(domain: str) -> dict[str, str]:
     return {f"domains/{domain}/tests/conftest.py": domain_conftest(domain)}
 
 
-def from_nothing(draft: ProductDraft, table: str) -> ProductStart:
-    """A product with a model of three example rows, to be replaced."""
+def from_nothing(draft: ProductDraft, table: str, kind: Kind = "sql") -> ProductStart:
+    """A product with three example rows, to be replaced."""
     key = f"{table}_id"
     columns = (
         ColumnDraft(key, "integer", "bigint", "Identifies the row.", required=True, key_position=1),
         ColumnDraft("label", "string", "text", "Name of the row, for people.", required=True),
         ColumnDraft("updated_at", "timestamp", "timestamptz", "When the row last changed, in UTC.", required=True),
     )
+    if kind == "python":
+        return _with_asset(draft, table, [replace(column, origins=()) for column in columns], None, ())
     rows = ",\n    ".join(
         f"({number}::bigint, 'example {number}'::text, timestamptz '2026-01-{number:02d} 12:00:00+00')" for number in (1, 2, 3)
     )
@@ -76,8 +85,8 @@ def from_nothing(draft: ProductDraft, table: str) -> ProductStart:
     return _with_model(draft, table, columns, query, {}, ())
 
 
-def from_input(draft: ProductDraft, table: str, contract: Contract, mesh: Mesh) -> ProductStart:
-    """A product whose model takes the columns of another product's port.
+def from_input(draft: ProductDraft, table: str, contract: Contract, kind: Kind = "sql") -> ProductStart:
+    """A product that takes the columns of another product's port.
 
     Personal data is left out: it is masked for a reader, until the input port says that it is needed in clear.
     """
@@ -93,18 +102,12 @@ def from_input(draft: ProductDraft, table: str, contract: Contract, mesh: Mesh) 
             key_position=column.primary_key_position if column.primary_key else 0,
             classification=column.classification,
             tags=column.tags,
+            origins=(f"{contract.product_id}.{source.physical_name}.{column.physical_name}",) if kind == "python" else None,
         )
         for column in chosen
     )
     schema = naming.port_schema(contract.product_id)
-    relation = f"{{{{ source('{schema}', '{source.physical_name}') }}}}"
-    comment = f"The port {contract.id} as it is. Join, filter and sum up; the contract must name the columns that come out."
-    query = select_text(comment, [quoted(column.name) for column in columns], relation)
-    described = [(column.name, column.description or column.name) for column in columns]
-    text = source_yaml(
-        schema, f"Port views of the product {contract.product_id}.", source.physical_name, f"Contract {contract.id}.", described
-    )
-    sources = {f"models/{table}.sources.yml": text}
+    draft = replace(draft, kind="consumerAligned")
     example = ExampleInput(
         contract.domain,
         schema,
@@ -113,13 +116,29 @@ def from_input(draft: ProductDraft, table: str, contract: Contract, mesh: Mesh) 
         tuple((column.physical_name, column.physical_type or "text") for column in source.columns),
         _rows(source),
     )
-    return _with_model(replace(draft, kind="consumerAligned"), table, columns, query, sources, (example,))
+    if kind == "python":
+        key = naming.port_key(contract.product_id, source.physical_name)
+        return _with_asset(draft, table, columns, Upstream(key, f"The port {contract.id}"), (example,))
+    relation = f"{{{{ source('{schema}', '{source.physical_name}') }}}}"
+    comment = f"The port {contract.id} as it is. Join, filter and sum up; the contract must name the columns that come out."
+    query = select_text(comment, [quoted(column.name) for column in columns], relation)
+    described = [(column.name, column.description or column.name) for column in columns]
+    text = source_yaml(
+        schema, f"Port views of the product {contract.product_id}.", source.physical_name, f"Contract {contract.id}.", described
+    )
+    return _with_model(draft, table, columns, query, {f"models/{table}.sources.yml": text}, (example,))
 
 
 def from_stream(
-    draft: ProductDraft, table: str, stream: str, found: Sequence[tuple[str, str]], connection: str | None, declared: bool
+    draft: ProductDraft,
+    table: str,
+    stream: str,
+    found: Sequence[tuple[str, str]],
+    connection: str | None,
+    declared: bool,
+    kind: Kind = "sql",
 ) -> ProductStart:
-    """A product whose model takes the columns of a raw stream.
+    """A product that takes the columns of a raw stream.
 
     Args:
         draft: The product.
@@ -128,11 +147,19 @@ def from_stream(
         found: Its columns and their types in Postgres, in their order.
         connection: The connection or drop that loads it.
         declared: Whether the dbt project declares the stream as a source already.
+        kind: What builds the table.
     """
     schema = naming.raw_schema(draft.domain)
-    own = [(name, kind) for name, kind in found if not name.startswith(_OF_THE_LOADER)]
+    own = [(name, typed) for name, typed in found if not name.startswith(_OF_THE_LOADER)]
     columns = tuple(
-        ColumnDraft(name, logical_type(kind) or "string", kind, f"The field {name} of the stream {stream}.") for name, kind in own
+        ColumnDraft(
+            name,
+            logical_type(typed) or "string",
+            typed,
+            f"The field {name} of the stream {stream}.",
+            origins=(f"{schema}.{stream}.{name}",) if kind == "python" else None,
+        )
+        for name, typed in own
     )
     query = select_text(
         f"The stream {stream} as the source sends it. Rename, filter and derive; the contract must name the columns that come out.",
@@ -142,10 +169,16 @@ def from_stream(
     described = [(column.name, str(column.description)) for column in columns]
     said = f"What the connection {connection} loads, as the source sends it." if connection else "Raw streams, as the source sends them."
     sources = {} if declared else {f"models/{table}.sources.yml": source_yaml(schema, said, stream, f"The stream {stream}.", described)}
-    rows = tuple(tuple(example_value(kind, number) for _, kind in own) for number in range(1, _EXAMPLES + 1))
+    rows = tuple(tuple(example_value(typed, number) for _, typed in own) for number in range(1, _EXAMPLES + 1))
     example = ExampleInput(draft.domain, schema, stream, False, tuple(own), rows)
     inputs = (*draft.inputs, *((InputDraft(connection, connection=connection),) if connection else ()))
-    return _with_model(replace(draft, inputs=inputs), table, columns, query, sources, (example,))
+    draft = replace(draft, inputs=inputs)
+    if kind == "python":
+        # The declaration says what of the stream is personal, whatever reads it.
+        return _with_asset(
+            draft, table, columns, Upstream(naming.raw_key(draft.domain, stream), f"The stream {stream}"), (example,), sources
+        )
+    return _with_model(draft, table, columns, query, sources, (example,))
 
 
 def from_model(draft: ProductDraft, table: TableDraft) -> ProductStart:
@@ -191,6 +224,19 @@ def _with_model(
         f"tests/{table}_rows_have_their_key.sql": test,
     }
     return ProductStart(replace(draft, tables=(made,)), dbt, examples)
+
+
+def _with_asset(
+    draft: ProductDraft,
+    table: str,
+    columns: Sequence[ColumnDraft],
+    reads: Upstream | None,
+    examples: tuple[ExampleInput, ...],
+    dbt: Mapping[str, str] | None = None,
+) -> ProductStart:
+    made = TableDraft(table, table, tuple(columns), draft.purpose, quality=(_NOT_EMPTY,))
+    modules = {asset_path(table): asset_text(draft, made, reads)}
+    return ProductStart(replace(draft, tables=(made,)), dbt or {}, examples, modules=modules)
 
 
 def _rows(table: Table) -> tuple[tuple[str, ...], ...]:

@@ -124,6 +124,7 @@ def _column(column: ColumnDraft) -> dict[str, Any]:
         **({"primaryKey": True, "primaryKeyPosition": column.key_position} if column.key_position else {}),
         **({"required": True} if column.required else {}),
         **({"unique": True} if column.unique else {}),
+        **({"transformSourceObjects": list(column.origins)} if column.origins is not None else {}),
         **({"classification": column.classification} if column.classification else {}),
         **({"tags": list(column.tags)} if column.tags else {}),
         **({"logicalTypeOptions": dict(column.options)} if column.options else {}),
