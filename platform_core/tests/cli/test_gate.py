@@ -246,22 +246,20 @@ def test_whole_products_contracts_and_models(clone: Clone) -> None:
     assert {"product-added", "contract-added"} <= {change["ruling"] for change in back["changes"]}
 
 
-def test_a_changed_model_reaches_the_consumers_of_the_ports_behind_it(clone: Clone) -> None:
-    path = clone.root / "dbt_projects/customer_dbt/models/staging/stg_users.sql"
-    path.write_text(f"{path.read_text()}\nwhere true\n")
-    document = clone.json("diff", "HEAD")
-    (change,) = document["changes"]
-    assert (change["ruling"], change["verdict"], change["step"], document["exit_code"]) == ("model-changed", "cosmetic", "none", 0)
-    assert {hit["product"] for hit in change["consumers"]} == {"sales.orders", "marketing.customer_segments"}
-
-
-def test_a_changed_model_that_no_port_is_made_of_reaches_nobody(clone: Clone) -> None:
-    path = clone.root / "dbt_projects/inventory_dbt/models/unused.sql"
-    path.write_text("select count(*) as number from {{ ref('stg_products') }}\n")
+def test_a_changed_model_reaches_the_consumers_of_the_ports_behind_it_and_nobody_where_there_is_none(clone: Clone) -> None:
+    models = clone.root / "dbt_projects/customer_dbt/models"
+    used, unused = models / "staging/stg_users.sql", models / "unused.sql"
+    unused.write_text("select count(*) as number from {{ ref('stg_users') }}\n")
     clone.commit("one more model")
-    path.write_text("select count(*) + 1 as number from {{ ref('stg_products') }}\n")
-    (change,) = clone.json("diff", "HEAD")["changes"]
-    assert (change["ruling"], change["consumers"]) == ("model-changed", [])
+    used.write_text(f"{used.read_text()}\nwhere true\n")
+    unused.write_text("select count(*) + 1 as number from {{ ref('stg_users') }}\n")
+    document = clone.json("diff", "HEAD")
+    changes = {Path(change["file"]).name: change for change in document["changes"]}
+    assert len(changes) == len(document["changes"]) == 2 and document["exit_code"] == 0
+    for change in changes.values():
+        assert (change["ruling"], change["verdict"], change["step"]) == ("model-changed", "cosmetic", "none")
+    assert {hit["product"] for hit in changes["stg_users.sql"]["consumers"]} == {"sales.orders", "marketing.customer_segments"}
+    assert changes["unused.sql"]["consumers"] == []
 
 
 def test_a_retired_product_may_go(clone: Clone) -> None:
