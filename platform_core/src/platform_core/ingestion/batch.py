@@ -112,8 +112,7 @@ class BatchEncoder:
             else:
                 continue
             misfits.update(wrong)
-        instants, _ = _instants(part.emitted_at())
-        rows: Iterable[tuple[Any, ...]] = zip(*columns, self.rows.raw_ids(first, count), instants, strict=True)
+        rows: Iterable[tuple[Any, ...]] = zip(*columns, self.rows.raw_ids(first, count), _written(part.emitted_at()), strict=True)
         if misfits:
             rows = [row for index, row in enumerate(rows) if index not in misfits]
         csv, odd = _csv_lines(rows, part.escaped)
@@ -188,8 +187,12 @@ def _instants(emitted: list[Any]) -> tuple[Iterable[str], Iterable[int]]:
         left = set(wrong)
         fixed = [0 if index in left else value for index, value in enumerate(emitted)]
         return ([instant(value) for value in fixed], wrong)
-    texts = {value: instant(value) for value in distinct}
-    return map(texts.__getitem__, emitted), ()
+    return _written(emitted), ()
+
+
+def _written(emitted: list[int]) -> Iterable[str]:
+    texts = {value: instant(value) for value in set(emitted)}
+    return map(texts.__getitem__, emitted)
 
 
 def instant(milliseconds: int) -> str:

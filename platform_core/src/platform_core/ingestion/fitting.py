@@ -7,6 +7,7 @@ values only where a column has some that do not fit.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -21,9 +22,10 @@ Fitted = tuple[Values, Iterable[int]]
 
 _NONE = type(None)
 _read_instant = datetime.fromisoformat
-_BETWEEN, _DASH, _COLON, _DOT = frozenset("T "), frozenset("-"), frozenset(":"), frozenset(".")
+_exhaust = deque[Any](maxlen=0).extend
+_BETWEEN = frozenset("T ")
 _ZULU, _SIGNS = frozenset("Z"), frozenset("+-")
-_TO_SECONDS = 19
+_TO_DAYS, _TO_SECONDS = 10, 19
 _ZONES = (6, 5, 3)  # lengths of +01:00, +0100, +01; with seconds Postgres reads some of them otherwise
 
 
@@ -120,46 +122,51 @@ def _dates(values: Values) -> Fitted:
 def _moments(values: Values, uniform: Callable[[str, int], bool], single: Callable[[str], bool]) -> Fitted:
     present: Values = [value for value in values if value is not None] if None in values else values
     try:
-        for _ in map(_read_instant, present):
-            pass
-        lengths = set(map(len, present))
-        for length in lengths:
-            same = present if len(lengths) == 1 else [value for value in present if len(value) == length]
-            if not uniform("|".join(same), length + 1):
-                break
-        else:
-            return values, ()
+        _exhaust(map(_read_instant, present))
     except (ValueError, TypeError):
         pass
+    else:
+        if all(uniform("|".join(same), len(same)) for same in _of_one_length(present)):
+            return values, ()
     return values, [index for index, value in enumerate(values) if value is not None and not (type(value) is str and single(value))]
 
 
-def _uniform_instants(joined: str, step: int) -> bool:
+def _of_one_length(texts: Values) -> Iterable[Values]:
+    lengths = set(map(len, texts))
+    return [texts] if len(lengths) == 1 else [[text for text in texts if len(text) == length] for length in lengths]
+
+
+def _uniform_instants(joined: str, count: int) -> bool:
     """Whether instants that Python reads, of one length and joined by a bar, have a form that Postgres reads alike.
 
     ``2024-02-29T10:00:00`` or with a space, then perhaps a fraction, then perhaps ``Z``, ``+01``, ``+0100`` or ``+01:00``.
     """
+    step = (len(joined) + 1) // count
     size = step - 1
     if size < _TO_SECONDS or not (
-        _DASH.issuperset(joined[4::step])
-        and _DASH.issuperset(joined[7::step])
-        and _BETWEEN.issuperset(joined[10::step])
-        and _COLON.issuperset(joined[13::step])
-        and _COLON.issuperset(joined[16::step])
+        joined[4::step].count("-") == count
+        and joined[7::step].count("-") == count
+        and joined[13::step].count(":") == count
+        and joined[16::step].count(":") == count
     ):
+        return False
+    between = joined[10::step]
+    if between.count("T") != count and not _BETWEEN.issuperset(between):
         return False
     if size == _TO_SECONDS:
         return True
-    following = frozenset(joined[_TO_SECONDS::step])
-    if following == _ZULU:
+    following, first = joined[_TO_SECONDS::step], joined[_TO_SECONDS]
+    if following.count(first) != count and not _SIGNS.issuperset(following):
+        return False
+    if first == "Z":
         return size == _TO_SECONDS + 1
-    if following <= _SIGNS:
+    if first in _SIGNS:
         return size - _TO_SECONDS in _ZONES
-    if following != _DOT:
+    if first != ".":
         return False
     if _ZULU.issuperset(joined[size - 1 :: step]) or any(_SIGNS.issuperset(joined[size - zone :: step]) for zone in _ZONES):
         return True
-    return "Z" not in joined and "+" not in joined and joined.count("-") * step == 2 * (len(joined) + 1)
+    return "Z" not in joined and "+" not in joined and joined.count("-") == 2 * count
 
 
 def _is_plain_instant(text: str) -> bool:
@@ -167,11 +174,12 @@ def _is_plain_instant(text: str) -> bool:
         _read_instant(text)
     except ValueError:
         return False
-    return _uniform_instants(text, len(text) + 1)
+    return _uniform_instants(text, 1)
 
 
-def _uniform_dates(joined: str, step: int) -> bool:
-    return step == 11 and _DASH.issuperset(joined[4::step]) and _DASH.issuperset(joined[7::step])
+def _uniform_dates(joined: str, count: int) -> bool:
+    step = _TO_DAYS + 1
+    return len(joined) + 1 == step * count and joined[4::step].count("-") == count and joined[7::step].count("-") == count
 
 
 def _is_plain_date(text: str) -> bool:
@@ -179,7 +187,7 @@ def _is_plain_date(text: str) -> bool:
         _read_instant(text)
     except ValueError:
         return False
-    return _uniform_dates(text, len(text) + 1)
+    return _uniform_dates(text, 1)
 
 
 _FITTING: dict[Kind, Callable[[Values], Fitted]] = {

@@ -17,6 +17,7 @@ from platform_core.ingestion.values import NULLED, clean_json, is_overflow, to_t
 
 NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_TAILS = [f"{number:03x}" for number in range(1 << 12)]
 _UNESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 
 
@@ -72,8 +73,13 @@ class RowEncoder:
 
     def raw_ids(self, first: int, count: int) -> list[str]:
         """The ids of consecutive rows."""
-        head = f"{self._id_prefix}%012x".__mod__
-        return list(map(head, range(first, first + count)))
+        ids: list[str] = []
+        while count:
+            page, start = divmod(first, len(_TAILS))
+            tails = _TAILS[start : start + count]
+            ids += map(f"{self._id_prefix}{page:09x}".__add__, tails)
+            first, count = first + len(tails), count - len(tails)
+        return ids
 
     def encode(self, data: Json, emitted_at: Any, *, sequence: int, changes: Sequence[Json] = ()) -> str:
         """One record as a COPY line without its end.

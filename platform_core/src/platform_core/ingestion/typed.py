@@ -126,9 +126,7 @@ class TypedReader:
             messages = self._decoder.decode_lines(block)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        # One message a line: msgspec would also take two on a line, empty lines, and a message over two lines.
-        ends = len(messages) - 1
-        if ends < 0 or block.count(b"\n") != ends or block.count(b"}\n{") != ends:
+        if not messages or _ends(block) != len(messages) - 1:
             return None
         return TypedBlock(block, messages, self._message, self._streams)
 
@@ -191,6 +189,21 @@ class TypedBlock:
     def without(self, lines: Collection[int]) -> bytes:
         """The block without some of its lines."""
         return b"\n".join([line for index, line in enumerate(self.lines) if index not in lines]) if lines else self._block
+
+
+def _ends(block: bytes) -> int:
+    """How many lines end before the last one; -1 where an end does not lie between two objects.
+
+    msgspec would also take two messages on a line, empty lines, and a message over two lines.
+    """
+    find, count = block.find, 0
+    end = find(b"\n")
+    while end >= 0:
+        if block[end - 1 : end + 2] != b"}\n{":
+            return -1
+        count += 1
+        end = find(b"\n", end + 1)
+    return count
 
 
 def _record_type(key: StreamKey, columns: Sequence[Column]) -> type | None:
