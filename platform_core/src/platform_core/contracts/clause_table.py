@@ -29,7 +29,8 @@ and looks at everything that is compiled from the files: lint, rules, warehouse,
 - **documented only**: it stays in the file. `./mesh lint --documented` names each such clause of a file with its line.
 
 A key that is no clause is an error with file and line. `schema[].properties[]` stands for columns; what is inside of a column
-of type object, array or map is one value for Postgres and documented only, whatever the clause.
+of type object, array or map is one value for Postgres and documented only, but for one thing: where a part is personal data, the
+column must be declared as sensitive (lint).
 
 Custom properties that the platform acts on. Others of a contract or product are published under their names (`custom.<name>`); elsewhere
 they are documented only, or an error where a slip would cost something:

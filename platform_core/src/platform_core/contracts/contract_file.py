@@ -13,6 +13,7 @@ from platform_core.contracts import naming, official
 from platform_core.contracts.clause_effects import PLATFORM_PROPERTIES
 from platform_core.contracts.clauses import physical_name, read_clauses
 from platform_core.contracts.findings import Draft, Findings, check_name
+from platform_core.contracts.inside import check_inside
 from platform_core.contracts.lifecycle import read_lifecycle
 from platform_core.contracts.masking_clauses import read_own_mask
 from platform_core.contracts.model import Column, Contract, Role, Rule, SupportChannel, Table
@@ -282,6 +283,7 @@ def _column(
 ) -> Column:
     physical = physical_name(item)
     _identifier(physical, document.at(*path), problems)
+    check_inside(Place(document, path), item, problems)
     return Column(
         name=item["name"],
         physical_name=physical,
