@@ -171,7 +171,7 @@ def _description(product: DataProduct) -> str | None:
 
 def _column_lineage(told: CatalogProduct) -> dict[Relation, list[dict[str, Any]]]:
     """Fine-grained lineage by target table: one entry a target column, its sources together."""
-    sources: dict[tuple[str, str, str], set[tuple[str, str, str]]] = {}
+    sources: dict[naming.ColumnName, set[naming.ColumnName]] = {}
     for source, target in told.column_edges:
         if told.owned(target[:2]):
             sources.setdefault(target, set()).add(source)

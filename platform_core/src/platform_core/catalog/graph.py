@@ -14,8 +14,8 @@ Relation = tuple[str, str]
 """``(schema, table)``: the one identity of a table in the catalog."""
 Edge = tuple[Relation, Relation]
 """``(from, to)``."""
-ColumnEdge = tuple[tuple[str, str, str], tuple[str, str, str]]
-"""``((schema, table, column), (schema, table, column))``, from and to."""
+ColumnEdge = tuple[naming.ColumnName, naming.ColumnName]
+"""``(from, to)``."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ QUERY_ROLE_PREFIX = "mesh_query_"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-@")
 
+ColumnName = tuple[str, str, str]
+"""Schema, table and column of the warehouse."""
 Key = tuple[str, ...]
 
 

@@ -19,10 +19,10 @@ from platform_core.settings import Settings
 
 def kept_columns(mesh: Mesh, settings: Settings, domain: str, tables: Sequence[Relation]) -> tuple[ColumnEdge, ...] | None:
     """The column lineage behind tables of a domain, if it is known for the files as they are now."""
-    from platform_core.transformation.lineage import is_traced
+    from platform_core.transformation.lineage import column_edges, kept_lineage
 
-    own = replace(mesh, domains=(domain,))
-    return traced_columns(own, settings, domain, tables) if is_traced(own, settings) else None
+    lineage = kept_lineage(replace(mesh, domains=(domain,)), settings)
+    return None if lineage is None else column_edges(lineage, domain, tables)
 
 
 def traced_columns(mesh: Mesh, settings: Settings, domain: str, tables: Sequence[Relation]) -> tuple[ColumnEdge, ...]:

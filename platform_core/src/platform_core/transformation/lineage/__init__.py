@@ -1,8 +1,8 @@
 """Column lineage: where each column of a port comes from, through models and across domains, and whether personal data stays protected."""
 
-from platform_core.transformation.lineage.column_edges import ColumnEdge, column_edges
+from platform_core.transformation.lineage.column_edges import column_edges
 from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
-from platform_core.transformation.lineage.mesh_lineage import Lineage, Mark, column_lineage, is_traced
+from platform_core.transformation.lineage.mesh_lineage import Lineage, Mark, column_lineage, kept_lineage
 from platform_core.transformation.lineage.personal import origins_of, path_text, personal_problems, shown
 from platform_core.transformation.lineage.tree import Branch, downstream_tree, upstream_tree
 from platform_core.transformation.lineage.uses import LineageUses
@@ -11,7 +11,6 @@ __all__ = [
     "ALL",
     "ROWS",
     "Branch",
-    "ColumnEdge",
     "Edge",
     "Lineage",
     "LineageUses",
@@ -21,7 +20,7 @@ __all__ = [
     "column_edges",
     "column_lineage",
     "downstream_tree",
-    "is_traced",
+    "kept_lineage",
     "origins_of",
     "path_text",
     "personal_problems",

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from platform_core.contracts import naming
+from platform_core.contracts.naming import ColumnName
 from platform_core.transformation.lineage.graph import ALL, ROWS, Ref
 from platform_core.transformation.lineage.mesh_lineage import Lineage
 
-ColumnEdge = tuple[tuple[str, str, str], tuple[str, str, str]]
-"""``((schema, table, column), (schema, table, column))``, from and to."""
 
-
-def column_edges(lineage: Lineage, domain: str, tables: Iterable[tuple[str, str]]) -> tuple[ColumnEdge, ...]:
+def column_edges(lineage: Lineage, domain: str, tables: Iterable[tuple[str, str]]) -> tuple[tuple[ColumnName, ColumnName], ...]:
     """What each column of some tables of a domain, and of the models behind them, is computed from, up to streams and other domains' ports.
 
-    Only what was traced: of SQL that is not understood, and of columns that nobody lists, nothing is said. Sorted.
+    Only what was traced: of SQL that is not understood, and of columns that nobody lists, nothing is said.
 
     Args:
         lineage: The graph.
         domain: The domain.
         tables: Schema and name of its ports' tables or models.
+
+    Returns:
+        Column to column, from and to; sorted.
     """
     own = naming.build_schema(domain)
-    found: set[ColumnEdge] = set()
+    found: set[tuple[ColumnName, ColumnName]] = set()
     queue = [f"{schema}.{table}" for schema, table in tables]
     seen = set(queue)
     while queue:
@@ -51,6 +52,6 @@ def _sources(lineage: Lineage, ref: Ref, passed: frozenset[Ref]) -> Iterator[Ref
             yield source
 
 
-def _named(ref: Ref) -> tuple[str, str, str]:
+def _named(ref: Ref) -> ColumnName:
     schema, _, table = ref.relation.partition(".")
     return schema, table, ref.column

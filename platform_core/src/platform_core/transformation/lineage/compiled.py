@@ -43,9 +43,15 @@ class Compiled:
     sources: tuple[Mapping[str, Any], ...]
 
 
-def is_compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> bool:
-    """Whether ``compiled`` would answer without starting dbt."""
-    return all(_kept(project, _key(project), settings, ports) is not None for project in _projects(domains, settings))
+def kept(domains: Iterable[str], settings: Settings, ports: Ports) -> tuple[Compiled, ...] | None:
+    """What ``compiled`` would answer, where it would start no dbt; None where it would."""
+    found: list[Compiled] = []
+    for project in _projects(domains, settings):
+        answer = _kept(project, _key(project), settings, ports)
+        if answer is None:
+            return None
+        found.append(_described(project, answer))
+    return tuple(found)
 
 
 def compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> tuple[Compiled, ...]:
@@ -70,17 +76,12 @@ def compiled(domains: Iterable[str], settings: Settings, ports: Ports) -> tuple[
             for project, answer in zip(stale, _ask(stale, settings, ports), strict=True) if stale else ():
                 answers[project] = answer
                 _keep(project, keys[project], settings, answer)
-    return tuple(
-        Compiled(
-            project.domain,
-            f"dbt_projects/{project.folder.name}",
-            answer["error"],
-            tuple(answer["models"]),
-            tuple(answer["sources"]),
-        )
-        for project, answer in answers.items()
-        if answer is not None
-    )
+    return tuple(_described(project, answer) for project, answer in answers.items() if answer is not None)
+
+
+def _described(project: DbtProject, answer: Mapping[str, Any]) -> Compiled:
+    folder = f"dbt_projects/{project.folder.name}"
+    return Compiled(project.domain, folder, answer["error"], tuple(answer["models"]), tuple(answer["sources"]))
 
 
 def _projects(domains: Iterable[str], settings: Settings) -> list[DbtProject]:

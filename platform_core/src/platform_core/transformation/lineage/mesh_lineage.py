@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from platform_core.contracts import Contract, Location, Mesh, Problem, Table, naming
 from platform_core.settings import Settings
-from platform_core.transformation.lineage.compiled import Compiled, Ports, compiled, is_compiled
+from platform_core.transformation.lineage.compiled import Compiled, Ports, compiled, kept
 from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref, Relation
 from platform_core.transformation.lineage.model_lineage import Known, ModelLineage
 from platform_core.transformation.lineage.python_assets import python_asset
@@ -117,17 +117,26 @@ def column_lineage(mesh: Mesh, settings: Settings, former: Mapping[tuple[str, st
         settings: Where the dbt projects lie, and where results are kept.
         former: Schema and table of ports to columns that they had: consumers whose SQL still names one of them are understood.
     """
+    return _joined(mesh, settings, compiled(mesh.domains, settings, _told(mesh)), former or {})
+
+
+def kept_lineage(mesh: Mesh, settings: Settings) -> Lineage | None:
+    """The same where no dbt has to be started for it, None where files changed since it was traced."""
+    projects = kept(mesh.domains, settings, _told(mesh))
+    return None if projects is None else _joined(mesh, settings, projects, {})
+
+
+def _joined(mesh: Mesh, settings: Settings, projects: Sequence[Compiled], former: Mapping[tuple[str, str], tuple[str, ...]]) -> Lineage:
     ports = {
         f"{naming.port_schema(contract.product_id)}.{table.physical_name}": (contract, table)
         for contract in mesh.contracts.values()
         for table in contract.tables
     }
     known: Known = {_split(name): tuple(column.physical_name for column in table.columns) for name, (_, table) in ports.items()}
-    for relation, columns in (former or {}).items():
+    for relation, columns in former.items():
         now = known.get(relation)
         if now is not None:
             known[relation] = tuple(dict.fromkeys((*now, *columns)))
-    projects = compiled(mesh.domains, settings, _told(mesh))
     relations: dict[str, Relation] = {}
     problems: list[Problem] = []
     for project in projects:
@@ -157,11 +166,6 @@ def column_lineage(mesh: Mesh, settings: Settings, former: Mapping[tuple[str, st
         tuple(problems),
         frozenset(project.domain for project in projects if not project.error),
     )
-
-
-def is_traced(mesh: Mesh, settings: Settings) -> bool:
-    """Whether ``column_lineage`` would answer from what is kept, without dbt."""
-    return is_compiled(mesh.domains, settings, _told(mesh))
 
 
 def _told(mesh: Mesh) -> Ports:
