@@ -10,6 +10,7 @@ import typer
 from platform_core.cli.connection_names import paths_from
 from platform_core.cli.file_changes import DryRun, Manner, Yes, finish
 from platform_core.cli.session import AsJson, Session
+from platform_core.contracts.git import git_user
 from platform_core.errors import MeshError
 from platform_core.transformation import starting
 
@@ -90,6 +91,6 @@ def owner_of(repo: Path, given: str | None, *, ask: bool) -> str:
         MeshError: There is none.
     """
     if given is None:
-        known = starting.git_user(repo)
+        known = git_user(repo)
         given = typer.prompt("owner (e-mail address)", default=known) if ask else known
     return starting.checked_owner(given)

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from platform_core.contracts import ContractError, load_mesh, naming
+from platform_core.contracts.git import git_user
 from platform_core.settings import Settings, find_repo
 from platform_core.transformation import DbtProject, starting
 
@@ -54,7 +55,7 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
         found = [starting.input_of(params.input, mesh)] if params.input else []
         inputs = tuple(port for _, port in found)
         owner, team = starting.answerable(repo, mesh, domain, params.owner)
-        owner = starting.checked_owner(owner or starting.git_user(repo))
+        owner = starting.checked_owner(owner or git_user(repo))
         draft = starting.ProductDraft(domain, name, title, purpose, owner, team, (), inputs)
         table = starting.check_table_name(params.table or name)
         if params.model and params.kind == "python":

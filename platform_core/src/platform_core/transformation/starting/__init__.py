@@ -7,7 +7,7 @@ from platform_core.transformation.starting.domain_files import VERSION, dbt_file
 from platform_core.transformation.starting.draft import ColumnDraft, InputDraft, ProductDraft, TableDraft
 from platform_core.transformation.starting.files import FileChanges, new_files, write
 from platform_core.transformation.starting.names import check_domain_name, check_product_name, check_table_name, fitting, locked_packages
-from platform_core.transformation.starting.ownership import answerable, checked_owner, git_user
+from platform_core.transformation.starting.ownership import answerable, checked_owner
 from platform_core.transformation.starting.product_files import (
     Kind,
     ProductStart,
@@ -43,7 +43,6 @@ __all__ = [
     "from_model",
     "from_nothing",
     "from_stream",
-    "git_user",
     "has_dbt_project",
     "input_of",
     "locked_packages",

@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from platform_core.contracts import Mesh
-from platform_core.contracts.git import git_user
 from platform_core.contracts.team_file import TEAM_FILE, read_teams
 from platform_core.errors import MeshError
-
-__all__ = ["answerable", "checked_owner", "git_user"]
 
 
 def answerable(repo: Path, mesh: Mesh, domain: str, owner: str | None = None, team: str | None = None) -> tuple[str | None, str]:
