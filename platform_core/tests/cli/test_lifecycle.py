@@ -21,13 +21,15 @@ Applied = Any
 
 
 class _WebServer(BaseHTTPRequestHandler):
-    """Takes every reload, except that of a location named ``sales``."""
+    """Takes every reload, except that of ``sales``, which is broken, and of ``marketing``, which it does not know."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         error = {"__typename": "PythonError", "message": "no module"} if asked["variables"]["name"] == "sales" else None
         entry = {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": error}
-        body = json.dumps({"data": {"reloadRepositoryLocation": entry}}).encode()
+        unknown = {"__typename": "RepositoryLocationNotFound", "message": "Location marketing does not exist."}
+        answer = unknown if asked["variables"]["name"] == "marketing" else entry
+        body = json.dumps({"data": {"reloadRepositoryLocation": answer}}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -82,3 +84,14 @@ def test_a_reload_that_is_piped_says_what_it_does(mesh: Mesh, applied: Applied, 
     ]
     assert said.code == 1
     assert said.json()["locations"] == [{"location": "inventory", "error": None}, {"location": "sales", "error": "no module"}]
+
+
+def test_a_reload_of_a_domain_that_is_newer_than_the_platform_says_how_it_is_taken_in(
+    mesh: Mesh, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform_core.transformation.parse_all", lambda _projects, _environment: [])
+    with _served() as address:
+        monkeypatch.setattr(LocalStack, "address", lambda _stack: address)
+        said = mesh("reload", "inventory", "marketing")
+    assert said.code == 1 and "loaded inventory\n" in said.out
+    assert "marketing is not loaded: is newer than the platform that serves: ./mesh down, then ./mesh up" in said.err

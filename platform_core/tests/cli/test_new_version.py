@@ -246,3 +246,29 @@ def test_a_model_with_another_name_than_its_table_keeps_the_difference(mesh: Mes
     (table,) = load_mesh(files).contracts[NEW].tables
     assert table.model == "stock_v2"
     assert [path.name for path in models.rglob("stock_v2.sql")] == ["stock_v2.sql"], made
+
+
+def test_what_goes_on_with_the_old_version_is_named_with_its_line(mesh: Mesh, applied: Applied, files: Path) -> None:
+    """Foreign keys of other contracts, the copied models and Python assets: nobody changes them unasked, and nobody overlooks them."""
+    models = "dbt_projects/sales_dbt/models"
+    _edit(files, f"{models}/daily_revenue.sql", ("from {{ ref('int_orders') }}", "from {{ ref('orders') }}"))
+    (files / "domains/sales/src/sales/defs/late.py").write_text(
+        'import dagster as dg\n\n\n@dg.asset(deps=[["sales", "build", "orders"]])\ndef late() -> None:\n    """Late ones."""\n'
+    )
+    said = mesh("new", "version", "sales.orders", "--dry-run", "--json").json()["kept_references"]
+    lines = [
+        number for number, line in enumerate((files / f"{models}/daily_revenue.sql").read_text().splitlines(), 1) if "'orders'" in line
+    ]
+    asset = "domains/sales/src/sales/defs/late.py:4: reads sales/build/orders, which builds the old version; to move it, write orders_v2"
+    assert said == [
+        *(f"{models}/daily_revenue_v2.sql:{line}: reads ref('orders'), which builds the old version; to move it, write ref('orders_v2')" for line in lines),
+        asset,
+    ]  # fmt: skip
+
+    contract = "domains/sales/src/sales/defs/orders/contracts/orders.odcs.yaml"
+    at = next(number for number, line in enumerate((files / contract).read_text().splitlines(), 1) if "inventory.items.items.odcs" in line)
+    said = mesh("new", "version", "inventory.items", "--yes")
+    assert f"{contract}:{at}: sales.orders.orders, orders.item_id: refers to items of inventory.items.items 1.0.0 still" in said.err
+    assert "to move it, write inventory.items.items_v2.odcs.yaml#/schema/items_v2/properties/" in said.err
+    said = mesh("new", "version", "sales.orders", "--yes")
+    assert f"orders_v2.odcs.yaml:{at}: sales.orders.orders_v2: refers to items of inventory.items.items 1.0.0 still" in said.err

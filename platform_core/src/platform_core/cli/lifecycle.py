@@ -109,7 +109,7 @@ def reload(
             f"applied {len(steps)} changes; loaded {', '.join(each.location for each in reloaded if each.error is None) or 'nothing'}"
         )
         for each in failed:
-            err.print(f"[red]{each.location} does not load:[/] ", end="")
+            err.print(f"[red]{each.location} is not loaded:[/] ", end="")
             err.print(str(each.error).strip(), markup=False, soft_wrap=True)
     sys.exit(bool(failed))
 

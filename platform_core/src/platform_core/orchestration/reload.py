@@ -58,6 +58,8 @@ def reload_location(address: str, name: str) -> Reloaded:
     if document.get("errors"):
         return Reloaded(name, str(document["errors"][0].get("message")))
     result: dict[str, Any] = document["data"]["reloadRepositoryLocation"]
+    if result["__typename"] == "RepositoryLocationNotFound":  # the workspace is read once, at the start
+        return Reloaded(name, "is newer than the platform that serves: ./mesh down, then ./mesh up takes it in; data and history stay")
     if result["__typename"] == "WorkspaceLocationEntry":
         result = result["locationOrLoadError"] or {}
     return Reloaded(name, result.get("message"))

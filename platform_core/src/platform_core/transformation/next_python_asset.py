@@ -71,13 +71,14 @@ def _key(decorator: ast.expr, function: str) -> tuple[str, ...] | None:
         return None
     given = {keyword.arg: keyword.value for keyword in decorator.keywords}
     if "key" in given:
-        return _parts(given["key"])
-    prefix = _parts(given["key_prefix"]) if "key_prefix" in given else ()
-    name = _parts(given["name"]) if "name" in given else (function,)
+        return literal_key(given["key"])
+    prefix = literal_key(given["key_prefix"]) if "key_prefix" in given else ()
+    name = literal_key(given["name"]) if "name" in given else (function,)
     return None if prefix is None or name is None else (*prefix, *name)
 
 
-def _parts(value: ast.expr) -> tuple[str, ...] | None:
+def literal_key(value: ast.expr) -> tuple[str, ...] | None:
+    """The asset key that an expression stands for; None for one that only running tells."""
     if isinstance(value, ast.Call) and _last(value.func) == "AssetKey" and len(value.args) == 1:
         value = value.args[0]
     try:

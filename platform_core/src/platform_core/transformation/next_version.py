@@ -33,6 +33,8 @@ class NextVersion:
         created: Path from the repository's root to the text of a new file.
         edited: The same for a file that is there, before and after.
         notes: What is left to do by hand.
+        tables: Physical name of each table to that of its copy.
+        models: The same of what builds them.
     """
 
     contract_id: str
@@ -40,6 +42,8 @@ class NextVersion:
     created: Mapping[str, str]
     edited: Mapping[str, tuple[str, str]]
     notes: tuple[str, ...]
+    tables: Mapping[str, str]
+    models: Mapping[str, str]
 
 
 def next_version_of(repo: Path, product: DataProduct, contract: Contract) -> NextVersion:
@@ -63,8 +67,9 @@ def next_version_of(repo: Path, product: DataProduct, contract: Contract) -> Nex
     path = contract.path.with_name(f"{port}.odcs.yaml")
     created = {_relative(repo, path): _contract_text(contract, contract_id, version, tables)}
     notes: list[str] = []
+    models: dict[str, str] = {}
     for table in contract.tables:
-        copied = _next_model(table.model, tables, contract.version)
+        copied = models[table.model] = _next_model(table.model, tables, contract.version)
         files = _model_files(repo, contract.domain, table.model, copied)
         if not files:
             files, left = _python_files(repo, contract, table.model, copied)
@@ -72,7 +77,7 @@ def next_version_of(repo: Path, product: DataProduct, contract: Contract) -> Nex
         created |= files
     before = product.path.read_text()
     edited = {_relative(repo, product.path): (before, _product_text(product, contract, port, contract_id, version))}
-    return NextVersion(contract_id, version, created, edited, tuple(notes))
+    return NextVersion(contract_id, version, created, edited, tuple(notes), tables, models)
 
 
 def _relative(repo: Path, path: Path) -> str:
