@@ -1,5 +1,5 @@
 """The mesh command. Each command is thin: parse, call, print."""
 
-from platform_core.cli.app import main
+from platform_core.cli.start import main
 
 __all__ = ["main"]

@@ -6,12 +6,15 @@ import json
 import sys
 from pathlib import Path
 
+from platform_core.cli.start import importing
+
 
 def main(argument: str) -> None:
     """Syncs a recording into the benchmark's Postgres, as ``mesh ingest`` would, raw copy included."""
-    from platform_core.ingestion import ConnectorCommand, load_connection, run_sync
-    from platform_core.settings import Settings
-    from platform_core.warehouse import EmbeddedPostgres, Warehouse
+    with importing():
+        from platform_core.ingestion import ConnectorCommand, load_connection, run_sync
+        from platform_core.settings import Settings
+        from platform_core.warehouse import EmbeddedPostgres, Warehouse
 
     given = json.loads(argument)
     folder = Path(given["folder"])

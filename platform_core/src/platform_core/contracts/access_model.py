@@ -6,8 +6,10 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from platform_core.contracts.file_model import FileModel
 
 _MOMENT = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
 _DAY = r"\d{4}-\d{2}-\d{2}"
@@ -58,12 +60,7 @@ Said = Annotated[str, AfterValidator(_said), WithJsonSchema({"type": "string", "
 Principal = Annotated[str, AfterValidator(_principal), WithJsonSchema({"type": "string", "pattern": f"^{_PRINCIPAL}$"})]
 
 
-class _Strict(BaseModel):
-    # The texts below the fields are their descriptions, in the JSON Schema too.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class _Event(_Strict):
+class _Event(FileModel):
     at: Moment
     """When, in UTC: ``2026-11-21T09:30:00Z``. The history goes forward in time."""
 
@@ -108,10 +105,10 @@ class Revoked(_Event):
 
 
 Event = Annotated[Requested | Approved | Denied | Revoked, Field(discriminator="action")]
-EVENTS: dict[str, type[BaseModel]] = {"requested": Requested, "approved": Approved, "denied": Denied, "revoked": Revoked}
+EVENTS: dict[str, type[FileModel]] = {"requested": Requested, "approved": Approved, "denied": Denied, "revoked": Revoked}
 
 
-class AccessModel(_Strict):
+class AccessModel(FileModel):
     """Everything that was asked and decided about one principal's access to one port."""
 
     port: str

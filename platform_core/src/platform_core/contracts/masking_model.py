@@ -6,9 +6,10 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from platform_core.contracts.file_model import FileModel
 from platform_core.contracts.masking import NULL, Family, Mask
 from platform_core.contracts.one_or_more import Names
 from platform_core.contracts.sensitivity import PERSONAL_CLASSES
@@ -129,12 +130,9 @@ _MASK_SCHEMA: dict[str, Any] = {
 MaskValue = Annotated[Mask, BeforeValidator(read_mask), WithJsonSchema(_MASK_SCHEMA)]
 
 
-class _Strict(BaseModel):
-    # The texts below the fields are their descriptions, in the JSON Schema too.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, arbitrary_types_allowed=True)
+class _Masking(FileModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
-
-class _Masking(_Strict):
     mask: MaskValue | None = None
     """One mask for every column, whatever its type. `null`: nothing is shown. `hash`: a keyed hash, equal for equal values in every
     port, so that joins work. `year`: the first of January. `{partial: {first: 1, last: 2, domain: true}}`: some characters.
@@ -197,7 +195,7 @@ class Otherwise(_Masking):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["mask"]}, {"required": ["masks"]}]})
 
 
-class Reader(_Strict):
+class Reader(FileModel):
     """Attributes of a role, for ports with a row filter. Members of the role have them too."""
 
     role: str = Field(min_length=1, max_length=63, examples=["support_germany"])
@@ -207,7 +205,7 @@ class Reader(_Strict):
     """Attribute to its value or values. `"*"` stands for every value: whoever has it sees all rows."""
 
 
-class MaskingModel(_Strict):
+class MaskingModel(FileModel):
     """The attribute policy of the whole mesh: what readers without the personal-data role see in place of what is classified."""
 
     description: str | None = None

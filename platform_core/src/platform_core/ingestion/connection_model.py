@@ -6,10 +6,11 @@ import re
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from platform_core.contracts import naming
+from platform_core.contracts.file_model import FileModel
 from platform_core.contracts.one_or_more import Names
 from platform_core.ingestion.manifest import CDK_PACKAGE, CDK_VERSION
 
@@ -32,12 +33,7 @@ def _whole(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
 
 
-class _Strict(BaseModel):
-    # The texts below the fields are their descriptions, in the JSON Schema too.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class ConnectorReference(_Strict):
+class ConnectorReference(FileModel):
     """A package of the index that holds a connector, in one exact version."""
 
     package: str
@@ -52,7 +48,7 @@ class ConnectorReference(_Strict):
         return f"{self.package}-{self.version}"
 
 
-class ConnectorModel(_Strict):
+class ConnectorModel(FileModel):
     """Which connector reads the source: a package of the index, or a low-code manifest of this repository."""
 
     model_config = ConfigDict(
@@ -121,7 +117,7 @@ class ConnectorModel(_Strict):
         return ConnectorReference(package=self.package or CDK_PACKAGE, version=self.version or CDK_VERSION)
 
 
-class StreamSelection(_Strict):
+class StreamSelection(FileModel):
     """One stream of the source and how it is synced."""
 
     model_config = ConfigDict(
@@ -171,7 +167,7 @@ class StreamSelection(_Strict):
         return self
 
 
-class Schedule(_Strict):
+class Schedule(FileModel):
     """When the connection runs by itself: at the ticks of a cron line, when its own declaration changed, or both."""
 
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"timezone": ["cron"]}})
@@ -218,7 +214,7 @@ class Schedule(_Strict):
         return value
 
 
-class Timeouts(_Strict):
+class Timeouts(FileModel):
     """Limits in seconds."""
 
     idle: float = Field(default=900, gt=0)
@@ -236,7 +232,7 @@ class Timeouts(_Strict):
         return float(value) if type(value) is int else value
 
 
-class ConnectionModel(_Strict):
+class ConnectionModel(FileModel):
     """A connection: which connector, with which configuration, brings which streams into a domain."""
 
     description: str | None = None

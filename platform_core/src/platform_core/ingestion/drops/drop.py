@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from platform_core.contracts import Document, Location, naming
+from platform_core.contracts.file_model import FileModel
 from platform_core.contracts.one_or_more import Names
 from platform_core.ingestion.drops.errors import DropFileError
 from platform_core.ingestion.placeholders import fill_placeholders
@@ -34,12 +35,7 @@ FILE_COLUMN, ROW_COLUMN = "_file", "_file_row"
 """Columns of every dropped row: the file's path below the location, and the row's line (CSV, JSONL, XLSX) or number (JSON, Parquet), from 1."""
 
 
-class _Strict(BaseModel):
-    # The texts below the fields are their descriptions, in the JSON Schema too.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class ReadOptions(_Strict):
+class ReadOptions(FileModel):
     """How the files are read. Everything has a default that fits most files."""
 
     delimiter: str | None = None
@@ -93,7 +89,7 @@ class ReadOptions(_Strict):
         return value
 
 
-class Quarantine(_Strict):
+class Quarantine(FileModel):
     """What happens to files that cannot be read."""
 
     location: str | None = Field(default=None, min_length=1)
@@ -103,7 +99,7 @@ class Quarantine(_Strict):
     """``move`` takes the file out of the location, ``copy`` leaves it there (for places that cannot be written)."""
 
 
-class DropModel(_Strict):
+class DropModel(FileModel):
     """The contents of ``airbyte/<domain>/drops/<name>.yaml``."""
 
     description: str | None = None
