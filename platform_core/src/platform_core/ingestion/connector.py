@@ -24,6 +24,7 @@ from platform_core.ingestion import guard
 from platform_core.ingestion.environment_use import environment_in_use
 from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.handover import handed_over
+from platform_core.ingestion.last_words import last_words
 from platform_core.ingestion.protocol import Json
 from platform_core.ingestion.scratch import scratch_folder
 
@@ -31,6 +32,7 @@ _READ_BYTES = 1 << 17  # small blocks and their records stay in the processor's 
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux: a pipe of 1 MiB saves sixteen wake-ups of seventeen
 _STDERR_LINES = 50
+_LINE_LENGTH = 4000
 _END_SECONDS = 10.0
 # A connector is foreign code: it gets what it needs to reach its source, never the platform's own variables.
 _PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
@@ -244,18 +246,19 @@ class ConnectorRun:
         """The last lines of the connector's error output, redacted, for messages."""
         if self._drain is not None and self._process is not None and self._process.poll() is not None:
             self._drain.join(1.0)
-        text = "\n".join(self._stderr).strip()[-2000:]
-        return f"\n  the connector's last words: {self._redact(text)}" if text else ""
+        text = last_words(self._redact("\n".join(self._stderr)))  # hidden before it is cut: half a secret is not found
+        return f"\n  the connector's last words: {text}" if text else ""
 
     def _drain_stderr(self) -> None:
         for line in self._running.stderr or ():
             self._heard = time.monotonic()
-            text = line.decode(errors="replace").rstrip()[:4000]
+            text = line.decode(errors="replace").rstrip()
             if text.startswith(guard.OVER_MEMORY):
                 self._held = int(text.removeprefix(guard.OVER_MEMORY))
                 continue
+            text = self._redact(text)[:_LINE_LENGTH]
             self._stderr.append(text)
-            _log.debug("%s: %s", self.command.name, self._redact(text))
+            _log.debug("%s: %s", self.command.name, text)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         process = self._running

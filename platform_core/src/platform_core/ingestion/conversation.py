@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun
 from platform_core.ingestion.errors import ConnectorError
+from platform_core.ingestion.last_words import without_traceback
 from platform_core.ingestion.protocol import Control, Json, Log, Reply, TraceError, decode, interpret
 
 _LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50}
+
+# Connectors call wrong credentials a fault of their own more often than not.
+_UNCLEAR = "check the addresses and credentials of its config; if they are right, use another version, or ask the connector's maintainers"
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +72,12 @@ def request(
 
 
 def log_message(command: ConnectorCommand, message: Log, redact: Callable[[str], str]) -> None:
-    """Passes a LOG message on to Python's logging, at its level."""
-    _log.log(_LEVELS.get(message.level.upper(), logging.INFO), "%s: %s", command.name, redact(message.message))
+    """Passes a LOG message on to Python's logging, at its level; the tracebacks in it at the level of debugging."""
+    text = redact(message.message)
+    said = without_traceback(text)
+    _log.log(_LEVELS.get(message.level.upper(), logging.INFO), "%s: %s", command.name, said)
+    if said != text:
+        _log.debug("%s: %s", command.name, text)
 
 
 def failure(
@@ -91,13 +100,17 @@ def failure(
         first = errors[0]
         stream = f" (stream {first.stream[1]})" if first.stream else ""
         more = f"; {len(errors) - 1} more" if len(errors) > 1 else ""
-        internal = f"\n  detail: {first.internal[:1000]}" if first.internal and first.internal != first.message else ""
+        internal = f"\n  detail: {redact(first.internal)[:1000]}" if first.internal and first.internal != first.message else ""
         what = f"{action} failed: {first.message}{stream}{more}{internal}"
-        remedy = remedies.get(first.failure_type or "", "see the connector's log; report it to its maintainers if it repeats")
+        remedy = remedies.get(first.failure_type or "", _UNCLEAR)
     elif code:
-        said = f": {last_log.message[:1000]}" if last_log else ""
+        said = f": {without_traceback(redact(last_log.message))[:1000]}" if last_log else ""
         what = f"{action} ended with exit code {code}{said}{stderr}"
-        remedy = "see the connector's log (run with debug logging)"
+        remedy = (
+            f"use another version: this one does not start with Python {sys.version_info[0]}.{sys.version_info[1]} on this machine"
+            if action == "spec"
+            else _UNCLEAR
+        )
     else:
         what = f"{action} ended without an answer{stderr}"
         remedy = "see whether this program is an Airbyte connector, and this version works"

@@ -20,7 +20,7 @@ from platform_core.ingestion.connector import ConnectorCommand, ConnectorRun
 from platform_core.ingestion.conversation import failure, log_message
 from platform_core.ingestion.discovery import Discovery
 from platform_core.ingestion.environment import connection_command
-from platform_core.ingestion.errors import ConnectorError, IngestionError, LoadError, SchemaChangeError
+from platform_core.ingestion.errors import ConnectorError, IngestionError, SchemaChangeError
 from platform_core.ingestion.evolution import settle_all
 from platform_core.ingestion.kept_config import KeptConfig
 from platform_core.ingestion.loader import Loader
@@ -29,6 +29,7 @@ from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
 from platform_core.ingestion.recovery import settle_dead_syncs
 from platform_core.ingestion.result import Progress, SyncResult, stream_result
 from platform_core.ingestion.resuming import read_state
+from platform_core.ingestion.room import ROOM_ERRORS, beyond_its_room
 from platform_core.ingestion.session import locked_session
 from platform_core.ingestion.state import Committed, committed_streams, cursor_of, finish_sync, start_sync, stored_states
 from platform_core.lake import RawCopy, RawCopyError
@@ -194,12 +195,8 @@ class _Sync:
             except (psycopg.Error, IngestionError, RawCopyError):
                 _log.exception("%s: a commit that ran beside this failure failed too", connection.id)
             self._record_failure(raw, ended, error)
-            if isinstance(error, psycopg.errors.ProgramLimitExceeded):  # of an index: Postgres takes some 2,700 bytes a row of it
-                raise LoadError(
-                    f"a value of a primary key is too long: {str(error).splitlines()[0]}",
-                    where=str(connection.path),
-                    remedy="choose a shorter primary_key for the stream, or load it with incremental_append",
-                ) from error
+            if isinstance(error, ROOM_ERRORS):
+                raise beyond_its_room(error, connection) from error
             raise
         return SyncResult(
             sync_id=self._sync_id,

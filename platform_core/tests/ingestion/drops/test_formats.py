@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_numbers_with_a_comma_do_not_hide_the_semicolon(inbox: Inbox) -> None:
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_the_encoding_is_found_out(inbox: Inbox, encoding: str) -> None:
     inbox.put("a.csv", "größe,preis\nübergroß,5 €\n".encode(encoding))
     inbox.look()
@@ -200,6 +200,48 @@ def test_a_sheet_by_name(inbox: Inbox) -> None:
     inbox.put("a.xlsx", workbook(["read me"], more={"Data": [["title"], ["id"], [7]]}))
     inbox.look()
     assert inbox.rows("_file_row, id") == [(3, 7)]
+
+
+def test_of_a_workbook_the_first_sheet_that_people_see(inbox: Inbox) -> None:
+    import openpyxl
+    from openpyxl.chart import BarChart, Reference
+
+    book = openpyxl.load_workbook(io.BytesIO(workbook(["secret"], [1], more={"Shown": [["id", datetime(2026, 3, 1)], [7, 8]]})))
+    book.worksheets[0].sheet_state = "hidden"
+    chart = BarChart()
+    chart.add_data(Reference(book["Shown"], min_col=1, min_row=1, max_row=2))
+    book.create_chartsheet("Chart", 0).add_chart(chart)
+    buffer = io.BytesIO()
+    book.active = 2
+    book.save(buffer)
+    inbox.put("a.xlsx", buffer.getvalue())
+    inbox.look()
+    assert inbox.rows('_file_row, id, "2026-03-01"') == [(2, 7, 8)]
+
+
+def test_moments_out_of_range_and_durations(inbox: Inbox) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    lengths = [timedelta(hours=30), timedelta(minutes=-1, milliseconds=-500)]
+    table = pa.table(
+        {
+            "day": pa.array([3_000_000, 0], pa.date32()),  # the year 10183: a sentinel of some programs
+            "at": pa.array([-62_135_596_801, 0], pa.timestamp("s", "UTC")),
+            "long": pa.array(lengths, pa.duration("us")),
+            "exact": pa.array([5_000_000_001, None], pa.duration("ns")),
+        }
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    inbox.put("a.parquet", buffer.getvalue())
+    assert inbox.look().rows == 2
+    unfit = [{"field": field, "change": "NULLED", "reason": "DESTINATION_TYPECAST_ERROR"} for field in ("day", "at")]
+    assert inbox.rows("day, at, long, exact, _airbyte_meta -> 'changes'") == [
+        (None, None, "30:00:00", "0:00:05", unfit),
+        (date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC), "-0:01:00.500000", None, []),
+    ]
+    assert inbox.query("SELECT long::interval FROM sales_raw.by_hand ORDER BY _file_row") == [(length,) for length in lengths]
 
 
 def with_results(content: bytes, results: dict[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from collections.abc import Callable
@@ -23,6 +24,13 @@ def damaged() -> bytes:
     return target.getvalue()
 
 
+def archive(name: str, content: str) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as packed:
+        packed.writestr(name, content)
+    return target.getvalue()
+
+
 Refused = Callable[[str, "str | bytes"], str]
 
 # (what, name, content, words of the letter)
@@ -39,6 +47,15 @@ WRONG: list[tuple[str, str, str | bytes, list[str]]] = [
     ("separators only", "a.csv", ",,,\n", ["no line 1"]),
     ("bytes that are no text", "a.csv", b"id,name\n1,\x81\x8d\n", ["holds bytes that are no letters", "CSV UTF-8"]),
     ("a workbook named as CSV", "a.csv", workbook(["id"], [1]), ["read as CSV", "Excel workbook", ".xlsx"]),
+    ("a packed file", "a.csv", gzip.compress(b"id,name\n1,Ann\n"), ["read as CSV", "a packed file (gzip)", "Unpack it"]),
+    ("a packed file by its name", "a.csv.gz", gzip.compress(b"id,name\n1,Ann\n"), ["The file is a packed file (gzip).", "Unpack it"]),
+    ("an archive", "a.zip", archive("a.csv", "id\n1\n"), ["The file is an archive (zip).", "drop the files that are in it"]),
+    ("an archive named as a workbook", "a.xlsx", archive("a.csv", "id\n1\n"), ["it is an archive (zip)", "Unpack it"]),
+    ("a login page", "a.csv", "\ufeff\n<!DOCTYPE html><html><body>Sign in</body></html>", ["it is a web page", "log in, and download it again"]),
+    ("a title above the header", "a.csv", "Sales 2026\n\nid,name\n1,Ann\n", ["Line 3 has 2 values, but line 1 names 1 column.", "If line 1 is a title, remove it"]),
+    ("a space before a quote", "a.csv", 'id, name\n1, "Doe, Ann"\n', ["Line 2 has 3 values", "Remove the space before the quotation mark in line 2"]),
+    ("a row too wide", "a.csv", f"{','.join(f'c{number}' for number in range(1400))}\n{','.join('7' * 1400)}\n", ["too many of the file's 1,400 columns", "Turn the table round"]),
+    ("an empty first sheet", "a.xlsx", workbook([], more={"Data": [["id"]]}), ["Row 1 of the sheet 'Sheet' should hold the names"]),
     ("an old workbook", "a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 100, ["old Excel workbook", "protected by a password"]),
     ("a broken workbook", "a.xlsx", workbook(["id"], [1])[:300], ["not a whole Excel workbook"]),
     ("a formula never calculated", "a.xlsx", workbook(["id", "n"], [1, "=A2*2"]), ["Cell B2 holds a formula whose result is not in the file", "=A2*2", "let it calculate"]),

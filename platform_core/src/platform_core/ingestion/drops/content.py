@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +15,16 @@ from platform_core.ingestion.drops.drop import ENDINGS, FILE_COLUMN, ROW_COLUMN,
 from platform_core.ingestion.drops.errors import UnreadableFileError, shortened
 from platform_core.ingestion.types import Kind
 
-_HEAD_BYTES = 8
+_HEAD_BYTES = 512
+_UNPACK = "Unpack it, and drop the files that are in it."
 # First bytes that say what a file really is, whatever its name says.
 _DISGUISES = (
-    (b"PK\x03\x04", "xlsx", "an Excel workbook (or another zip archive)", "Give it the ending .xlsx if it is a workbook."),
+    (b"\x1f\x8b", "", "a packed file (gzip)", _UNPACK),
+    (b"BZh", "", "a packed file (bzip2)", _UNPACK),
+    (b"\xfd7zXZ\x00", "", "a packed file (xz)", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "", "a packed file (zstd)", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "", "an archive (7z)", _UNPACK),
+    (b"Rar!", "", "an archive (rar)", _UNPACK),
     (
         b"\xd0\xcf\x11\xe0",
         "",
@@ -25,7 +33,13 @@ _DISGUISES = (
     ),
     (b"PAR1", "parquet", "a Parquet file", "Give it the ending .parquet."),
     (b"%PDF", "", "a PDF document", "Export the table as CSV or .xlsx instead."),
+    (b"{\\rtf", "", "a text document (RTF)", "Export the table as CSV or .xlsx instead."),
+    (b"\x89PNG", "", "a picture", "Export the table as CSV or .xlsx instead."),
+    (b"\xff\xd8\xff", "", "a picture", "Export the table as CSV or .xlsx instead."),
+    (b"SQLite format 3", "", "a database", "Export the table as CSV instead."),
 )
+_ZIP = b"PK\x03\x04"
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|\?xml)\b", re.IGNORECASE)
 
 
 class FileRow(NamedTuple):
@@ -71,21 +85,40 @@ def open_content(path: Path, name: str, drop: Drop) -> FileContent:
         UnreadableFileError: The file is empty, or not of that format.
     """
     kind = drop.model.format or ENDINGS.get(Path(name.lower()).suffix)
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise UnreadableFileError("The file is empty.", remedy="Look where it came from: the export may have been cut off. Drop it again.")
+    true_kind, what, remedy = _disguise(path, head)
+    if what and kind != true_kind:
+        read_as = f"read as {_TITLES[kind]}, but it is " if kind else ""
+        raise UnreadableFileError(f"The file is {read_as}{what}.", remedy=remedy)
     if kind is None:
         raise UnreadableFileError(
             f"The ending of the name {Path(name).name!r} does not say what kind of file it is.",
             remedy=f"Give it one of the endings {', '.join(sorted(ENDINGS))}, according to what it is.",
         )
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if not head:
-        raise UnreadableFileError("The file is empty.", remedy="Look where it came from: the export may have been cut off. Drop it again.")
-    for mark, true_kind, what, remedy in _DISGUISES:
-        if head.startswith(mark) and kind != true_kind:
-            raise UnreadableFileError(f"The file is read as {_TITLES[kind]}, but it is {what}.", remedy=remedy)
     with _reading():
         content = _open(path, kind, drop.model.options)
     return replace(content, rows=lambda: _guarded(content.rows()))
+
+
+def _disguise(path: Path, head: bytes) -> tuple[str, str, str]:
+    """What a file is by its first bytes: the format that reads it (none of ours when empty), its name for people, and what to do."""
+    if head.startswith(_ZIP):
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            if not any(member.startswith("xl/") for member in archive.namelist()):
+                return "", "an archive (zip)", _UNPACK
+        return "xlsx", "an Excel workbook", "Give it the ending .xlsx."
+    if _PAGE.match(head):
+        what, remedy = "a web page or XML", "Export the table as CSV or .xlsx. If it was downloaded: log in, and download it again."
+        return "", what, remedy
+    return next(((kind, what, remedy) for mark, kind, what, remedy in _DISGUISES if head.startswith(mark)), ("", "", ""))
+
+
+def counted(number: int, what: str) -> str:
+    """``1 value``, ``2 values``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _guarded(rows: Iterator[FileRow]) -> Iterator[FileRow]:

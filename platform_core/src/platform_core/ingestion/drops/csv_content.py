@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from platform_core.ingestion.drops.content import FileContent, FileRow, check_header, nameless
+from platform_core.ingestion.drops.content import FileContent, FileRow, check_header, counted, nameless
 from platform_core.ingestion.drops.drop import ReadOptions
 from platform_core.ingestion.drops.errors import UnreadableFileError, shortened
 
@@ -24,7 +24,12 @@ _CHUNK = 1 << 20
 _SAMPLE_ROWS = 50
 _SAMPLE_CHARACTERS = 256_000
 _LONGEST_VALUE = 16_000_000  # a quote that is never closed would swallow the rest of the file into memory
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line by which programs tell Excel the separator
 
 
@@ -87,16 +92,23 @@ def _rows(path: Path, form: _Form, names: tuple[str, ...]) -> Iterator[FileRow]:
 def _ragged(line: int, cells: list[str], names: tuple[str, ...], form: _Form) -> UnreadableFileError:
     separator = _NAMES.get(form.delimiter, repr(form.delimiter))
     more = len(cells) > len(names)
-    hint = (
-        f'A value that contains a {separator} must stand in quotation marks ("like this"), or a {separator} is too many.'
-        if more
-        else f"A value or a {separator} is missing, or the line was broken in two."
-    )
-    return UnreadableFileError(
-        f"Line {line} has {len(cells)} values, but line {form.header_row} names {len(names)} columns.",
-        found=shortened(form.delimiter.join(cells)),
-        remedy=f"{hint} Correct line {line}.",
-    )
+    what = f"Line {line} has {counted(len(cells), 'value')}, but line {form.header_row} names {counted(len(names), 'column')}."
+    found = shortened(form.delimiter.join(cells))
+    if more and len(names) == 1:
+        remedy = (
+            f"If line {form.header_row} is a title, remove it: the names of the columns must come first. "
+            f'If the file has one column, a value that contains a {separator} must stand in quotation marks ("like this").'
+        )
+    elif more and any(cell.lstrip().startswith('"') and cell.count('"') == 1 for cell in cells):
+        remedy = f"Remove the space before the quotation mark in line {line}, and in other lines that have one."
+    elif more:
+        remedy = (
+            f'A value that contains a {separator} must stand in quotation marks ("like this"), or a {separator} is too many. '
+            f"Correct line {line}."
+        )
+    else:
+        remedy = f"A value or a {separator} is missing, or the line was broken in two. Correct line {line}."
+    return UnreadableFileError(what, found=found, remedy=remedy)
 
 
 def _text(path: Path, form: _Form) -> io.TextIOWrapper:
@@ -144,8 +156,8 @@ def _broken(line: int, last: int, reason: str) -> UnreadableFileError:
 def _encoding(path: Path, wanted: str | None) -> str:
     with path.open("rb") as file:
         head = file.read(4)
-    if wanted is None and head.startswith(_UTF16):
-        wanted = "utf-16"
+    if wanted is None:
+        wanted = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
     if wanted is None and len(head) == 4:  # UTF-16 that does not say so: every other byte of a Latin letter is 0
         zeros = [byte == 0 for byte in head]
         wanted = "utf-16-le" if zeros == [False, True] * 2 else "utf-16-be" if zeros == [True, False] * 2 else None

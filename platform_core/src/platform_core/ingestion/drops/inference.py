@@ -193,8 +193,16 @@ def typed_value(value: Any, kind: Kind) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, timedelta):
-        return str(value)
+        return _duration(value)
     return orjson.Fragment(dump_json(_plain(value)).encode())
+
+
+def _duration(value: timedelta) -> str:
+    """Hours, minutes and seconds, as workbooks show them and Postgres reads them: ``30:00:00``, ``-0:00:01.500000``."""
+    minutes, seconds = divmod(abs(value), timedelta(minutes=1))
+    fraction = f".{seconds.microseconds:06}" if seconds.microseconds else ""
+    sign = "-" if value < timedelta() else ""
+    return f"{sign}{minutes // 60}:{minutes % 60:02}:{seconds.seconds:02}{fraction}"
 
 
 def _plain(value: Any) -> Any:

@@ -29,6 +29,7 @@ from platform_core.ingestion.errors import IngestionError
 from platform_core.ingestion.loader import Loader
 from platform_core.ingestion.protocol import Json, dump_json
 from platform_core.ingestion.raw_manifest import end_manifest, start_manifest
+from platform_core.ingestion.room import is_too_wide
 from platform_core.ingestion.state import Committed, finish_sync, start_sync
 from platform_core.ingestion.tables import read_table
 from platform_core.ingestion.types import Kind, columns_of
@@ -235,6 +236,8 @@ class _Load:
             except (psycopg.Error, IngestionError):
                 _log.exception("%s: what ran beside this failure failed too", drop.id)
             self._record_failure(raw, ended, error)
+            if isinstance(error, psycopg.errors.ProgramLimitExceeded):  # the file's doing: the files after it must not wait for it
+                raise _beyond_its_room(error, self._drop, len(self._task.columns)) from error
             raise
         return LoadedFile(
             path=self._name,
@@ -283,6 +286,18 @@ class _Load:
             finish_sync(self._session, self._sync_id, status, raw_object, str(error))
         except psycopg.Error:
             _log.exception("%s: the failure could not be written to mesh.syncs", self._drop.id)
+
+
+def _beyond_its_room(error: psycopg.Error, drop: Drop, columns: int) -> UnreadableFileError:
+    if is_too_wide(error):
+        return UnreadableFileError(
+            f"A row fills too many of the file's {columns - 2:,} columns: a row of a table holds about 1,000 numbers or 400 texts.",
+            remedy="Turn the table round, so that what are columns now become rows, or split the file.",
+        )
+    return UnreadableFileError(
+        f"A row has a very long text in {' or '.join(map(repr, drop.model.primary_key))}, by which rows are told apart.",
+        remedy="Look whether a text got into the wrong column.",
+    )
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from platform_core.ingestion.drops.errors import DropLocationError
 
 _CHUNK = 1 << 20
 # What programs put beside a file while they work on it, or for themselves.
-_NOT_FILES = re.compile(r"(^|/)(\.|~\$)|\.(part|partial|tmp|crdownload|filepart)$|\.error\.txt$", re.IGNORECASE)
+_NOT_FILES = re.compile(r"(^|/)(\.|~\$|(thumbs\.db|desktop\.ini)$)|\.(part|partial|tmp|crdownload|filepart)$|\.error\.txt$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,17 @@ def _rows(path: Path, names: tuple[str, ...]) -> Iterator[FileRow]:
 def _values(column: Any) -> list[Any]:
     import pyarrow as pa
 
+    # Postgres keeps microseconds; Python has no nanoseconds.
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        # Postgres keeps microseconds; Python has no nanoseconds.
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    return column.to_pylist()
+    elif pa.types.is_duration(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.duration("us"), safe=False)
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError):
+        if not pa.types.is_temporal(column.type):
+            raise
+        return column.cast(pa.string()).to_pylist()  # before the year 1 or after 9999: no date of Python's, and none that the table takes
 
 
 def _kind(of: Any) -> Kind:

@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,8 +29,9 @@ def open_xlsx(path: Path, options: ReadOptions) -> FileContent:
     """
     with _sheet(path, options) as sheet:
         first = next(sheet.iter_rows(min_row=options.header_row, max_row=options.header_row, values_only=True), ())
+        title = sheet.title
     header = [_name(value) for value in first]
-    names = check_header(header, f"Row {options.header_row}")
+    names = check_header(header, f"Row {options.header_row} of the sheet {title!r}")
     _check_formulas(path, options)
     return FileContent(lambda: _rows(path, options, names), tuple(name for name in names if name))
 
@@ -61,6 +63,8 @@ def _value(value: Any, number_format: str | None) -> Any:
 
 
 def _name(value: Any) -> str:
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()  # a workbook has no dates without a time
     return "" if value is None else str(value)
 
 
@@ -92,7 +96,8 @@ def _choose(book: Any, options: ReadOptions) -> Any:
     if not sheets:
         raise UnreadableFileError("The workbook has no sheet with cells.", remedy="Put the rows into a sheet.")
     if options.sheet is None:
-        return next(iter(sheets.values()))
+        shown = (sheet for sheet in sheets.values() if sheet.sheet_state == "visible")  # what nobody sees nobody meant to drop
+        return next(shown, next(iter(sheets.values())))
     if options.sheet not in sheets:
         names = ", ".join(map(repr, sheets))
         raise UnreadableFileError(
