@@ -234,6 +234,10 @@ BETWEEN_FILES = [
           lambda files: [files.write(f"domains/sales/src/sales/defs/zzz/{to}", files.read(of).replace("sales.orders", "sales.orders_data").replace("sales_orders", "sales_orders_data")
                                      .replace("sales.orders_data.orders", "sales.orders_data.zzz")) for of, to in
                          ((PRODUCT, "product.odps.yaml"), (CONTRACT, "contracts/orders.odcs.yaml"))] and None),
+    Wrong("a product with the raw schema of a domain", "schema-name", "domains/sales/src/sales/defs/zzz/product.odps.yaml", "id", "'sales.eu_raw' and 'sales_eu' would share the schema 'sales_eu_raw'",
+          lambda files: [files.write("domains/sales_eu/pyproject.toml", "")]
+          + [files.write(f"domains/sales/src/sales/defs/zzz/{to}", files.read(of).replace("sales.orders", "sales.eu_raw").replace("sales_orders", "sales_eu_raw")) for of, to in
+             ((PRODUCT, "product.odps.yaml"), (CONTRACT, "contracts/orders.odcs.yaml"))] and None),
 ]  # fmt: skip
 
 ALL = [*NOT_YAML, *PRODUCTS, *CONTRACTS, *BETWEEN_FILES]

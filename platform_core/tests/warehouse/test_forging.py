@@ -15,7 +15,7 @@ from psycopg import sql
 from platform_core.contracts import Mesh
 from platform_core.warehouse import EmbeddedPostgres, Warehouse, apply, plan, prepare_databases
 
-ATTACKER, VICTIM = "forger", "victim"
+ATTACKER, VICTIM = "forger", "forger_eu"  # what they derive begins alike: forger.eu_p and forger_eu.p would both be forger_eu_p
 MESH = Mesh((ATTACKER, VICTIM), {}, {}, ())
 PUBLICATION = "20260101t000000000_0000"
 
@@ -31,7 +31,8 @@ OWN = f"""
     INSERT INTO mesh.run_requests (domain, assets, reason) VALUES ('{{0}}', '{{{{}}}}', 'r');
     INSERT INTO mesh.connector_config (domain, connection, salt, declared, config) VALUES ('{{0}}', 'c', '', '', '{{{{}}}}');
     INSERT INTO mesh.catalog_outbox (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{{0}}', '{{0}}.p', 'p', 1, 'dataset', 'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{{0}}_p.t,PROD)', 'status', '{{{{}}}}', 'h'),
+        VALUES ('{{0}}', '{{0}}.p', 'p', 1, 'dataset', 'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{{0}}_build.t,PROD)', 'status', '{{{{}}}}', 'h'),
+               ('{{0}}', '{{0}}.p', 'p', 1, 'dataset', 'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{{0}}_raw.t,PROD)', 'status', '{{{{}}}}', 'h'),
                ('{{0}}', '{{0}}.p', 'p', 4, 'assertion', 'urn:li:assertion:{{0}}', 'status', '{{{{}}}}', 'h');
     INSERT INTO mesh.catalog_deliveries (domain, sink, product_id, entity_urn, aspect_name) VALUES ('{{0}}', 's', '{{0}}.p', 'urn:{{0}}', 'status');
 """
@@ -69,6 +70,22 @@ ATTACKS = {
     "own product's event of another's assertion": f"""INSERT INTO mesh.catalog_outbox
         (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, event, value, hash)
         VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 5, 'assertion', 'urn:li:assertion:{VICTIM}', 'assertionRunEvent', '1', '{{}}', 'h')""",
+    "own product of another's schema name": f"""INSERT INTO mesh.catalog_outbox
+        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
+        VALUES ('{ATTACKER}', '{ATTACKER}.eu_p', 'p', 1, 'dataset',
+                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)', 'ownership', '{{}}', 'h')""",
+    "own raw product of another's raw schema": f"""INSERT INTO mesh.catalog_outbox
+        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
+        VALUES ('{ATTACKER}', '{ATTACKER}.eu_raw', 'p', 1, 'dataset',
+                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_raw.t,PROD)', 'ownership', '{{}}', 'h')""",
+    "another's table under another type": f"""INSERT INTO mesh.catalog_outbox
+        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
+        VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 1, 'tag',
+                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)', 'ownership', '{{}}', 'h')""",
+    "another's column": f"""INSERT INTO mesh.catalog_outbox
+        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
+        VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 1, 'schemaField',
+                'urn:li:schemaField:(urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD),c)', 'globalTags', '{{}}', 'h')""",
     "own delivery of another's product": f"""INSERT INTO mesh.catalog_deliveries (domain, sink, product_id, entity_urn, aspect_name, delivered_hash)
         VALUES ('{ATTACKER}', 'other', '{VICTIM}.p', 'urn:{VICTIM}', 'status', 'h')""",
     "cascade from one's own publication": f"DELETE FROM mesh.publications WHERE domain = '{ATTACKER}'",
@@ -190,6 +207,29 @@ def test_nothing_on_record_of_another_domain_changes(warehouse: Warehouse, attac
             )
         )
         assert [str(step) for step in plan(admin, MESH)] == []
+
+
+def test_versions_of_a_schema_with_the_same_name_are_not_pruned(warehouse: Warehouse) -> None:
+    """A domain can record publications of a product that it does not have; the procedure that drops versions acts for others."""
+    data, version = f"{VICTIM}_orders_data", "orders__20260101t000000000_0000"
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute(f"CREATE SCHEMA {data} AUTHORIZATION mesh_keeper; CREATE TABLE {data}.{version} (n integer)".encode())
+        admin.execute(f"ALTER TABLE {data}.{version} OWNER TO mesh_keeper".encode())
+    port = f"{ATTACKER}.{VICTIM.removeprefix(f'{ATTACKER}_')}_orders.orders"
+    with warehouse.connect_domain(ATTACKER, autocommit=True) as connection:
+        for at in range(3):
+            tables = f'{{"orders": {{"version": "{version if at == 0 else f"orders__{at}"}", "rows": 1}}}}'
+            connection.execute(
+                """INSERT INTO mesh.publications (publication, domain, product_id, contract_id, contract_version, code_version, state, tables)
+                   VALUES (%s, %s, %s, %s, '1.0.0', 'c', 'published', %s)""",
+                (f"2026010{at + 1}t000000000_0000", ATTACKER, port.rpartition(".")[0], port, tables),
+            )
+        connection.execute("INSERT INTO mesh.retention_rules VALUES (%s, %s, 1, 0)", (port, ATTACKER))
+        pruned = connection.execute("SELECT * FROM mesh.prune_versions(%s)", (port,)).fetchall()
+    with warehouse.connect_platform(autocommit=True) as admin:
+        still = admin.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{data}.{version}",)).fetchone()
+        admin.execute(f"DROP SCHEMA {data} CASCADE".encode())
+    assert (pruned, still) == ([], (True,))
 
 
 def test_a_domain_still_writes_its_own(warehouse: Warehouse) -> None:

@@ -250,6 +250,7 @@ def _row(admin: psycopg.Connection, table: str, domain: str) -> tuple[list[str],
     }  # fmt: skip
     special = {("domain", "text"): f"'{domain}'", ("state", "text"): "'sealed'", ("kind", "text"): "'STREAM'"}
     special |= {("contract_id", "text"): f"'{domain}.probe.probe'", ("action", "text"): "'rollback'"}
+    special |= {("entity_type", "text"): "'tag'", ("entity_urn", "text"): f"'urn:li:tag:probe {domain}'"}
     return [str(name) for name, _ in described], [special.get((name, kind)) or literals[kind] for name, kind in described]
 
 

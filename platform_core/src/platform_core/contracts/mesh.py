@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def load_mesh(repo: Path) -> Mesh:
                 products[read.product.id] = read.product
                 places[read.product.id] = read.location
     contracts = _contracts(products)
-    found = [*_shared_schemas(products, places), *_cycles(products)]
+    found = [*_shared_schemas(domains, products, places), *_cycles(products)]
     found += [pair for product in products.values() for pair in _inputs(repo, product, contracts, broken)]
     found += [(product.id, problem) for product in products.values() for problem in port_versions(product, contracts)]
     problems += [problem for _, problem in found]
@@ -89,15 +89,17 @@ def _contracts(products: Mapping[str, DataProduct]) -> dict[str, Contract]:
     return {port.contract_id: port.contract for product in products.values() for port in product.outputs}
 
 
-def _shared_schemas(products: Mapping[str, DataProduct], places: Mapping[str, Location]) -> Iterator[tuple[str, Problem]]:
-    """Two product ids must not derive the same schema, as ``a_b.c`` and ``a.b_c`` would."""
-    seen: dict[str, str] = {}
+def _shared_schemas(
+    domains: Iterable[str], products: Mapping[str, DataProduct], places: Mapping[str, Location]
+) -> Iterator[tuple[str, Problem]]:
+    """Two names must not derive the same schema, as the products ``a_b.c`` and ``a.b_c`` would, or the domain ``a_b`` and ``a.b_raw``."""
+    seen: dict[str, str] = {schema: domain for domain in domains for schema in (naming.raw_schema(domain), naming.build_schema(domain))}
     for product_id in products:
         for schema in (naming.port_schema(product_id), naming.data_schema(product_id)):
             other = seen.setdefault(schema, product_id)
             if other != product_id:
                 message = f"{product_id!r} and {other!r} would share the schema {schema!r}"
-                yield product_id, Problem("schema-name", message, places[product_id], "rename one of the two products")
+                yield product_id, Problem("schema-name", message, places[product_id], "rename one of the two")
                 break
 
 

@@ -199,7 +199,8 @@ $$;
 -- Drops the versions that the port's retention rule lets go: the only way in which a version ends. It takes no wish but the record's:
 -- so, again, whoever calls it. Kept are the newest publications (those that show the same versions count once), those of the last
 -- days, what is served or pinned, and what a build view or a foreign key still stands on. Thirty days after a port's retirement
--- (or the rule's days) only what is pinned stays.
+-- (or the rule's days) only what is pinned stays. A schema that was applied for another product is not looked into, whatever the
+-- records say: sales may record publications of sales.eu_orders, but the versions in sales_eu_orders_data are those of sales_eu.
 CREATE OR REPLACE FUNCTION mesh.prune_versions(port text) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $$
@@ -207,6 +208,9 @@ DECLARE
     data text := mesh.data_schema(port);
     version text;
 BEGIN
+    IF NOT mesh.schema_applied(split_part(port, '.', 1), split_part(port, '.', 1) || '.' || split_part(port, '.', 2), data) THEN
+        RETURN;
+    END IF;
     FOR version IN
         SELECT found.relation FROM mesh.superfluous_versions(port) AS found (relation)
     LOOP

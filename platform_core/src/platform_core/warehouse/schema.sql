@@ -18,6 +18,16 @@ CREATE TABLE IF NOT EXISTS mesh.declared (
 );
 COMMENT ON TABLE mesh.declared IS 'platform: no domain reads or writes it';
 
+-- Whether a schema was applied for a product of a domain: its name alone does not tell whose it is.
+CREATE OR REPLACE FUNCTION mesh.schema_applied(domain text, product_id text, schema text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+BEGIN ATOMIC
+    SELECT EXISTS (
+        SELECT FROM mesh.declared AS d
+        WHERE d.item = '["schema", "' || schema_applied.schema || '"]'
+          AND d.domain = schema_applied.domain AND d.product_id = schema_applied.product_id);
+END;
+
 -- Who could read which port, as it was found in force: a row when an access begins, changes or ends. Rows are only ever added.
 CREATE TABLE IF NOT EXISTS mesh.access_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
