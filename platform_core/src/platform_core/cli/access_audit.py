@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.port_names import complete_port
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.contracts.access_request import STATES, end_of
@@ -47,7 +48,6 @@ def list_requests(
 
       ./mesh access list --state pending --domain customer
     """
-    from rich.table import Table
 
     session, now = Session.open(), datetime.now(UTC)
     for name in state or ():
@@ -66,7 +66,7 @@ def list_requests(
     if as_json:
         print_json({"requests": rows})
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = listing()
     for title in ("state", "port", "for", "personal data", "until", "asked by", "decided by"):
         table.add_column(title, overflow="fold", no_wrap=title in {"port", "for", "until"})
     table.add_column("purpose", no_wrap=True, overflow="ellipsis", max_width=40)
@@ -75,7 +75,10 @@ def list_requests(
         decision: dict[str, Any] = row["revoked"] or row["approved"] or row["denied"] or {}
         texts = (row["port"], row["for"], "in clear" if row["personal_data"] else "masked", row["until"] or "-", row["requested"]["by"])
         table.add_row(f"[{colour}]{row['state']}[/]", *map(escape, (*texts, decision.get("by", "-"), row["purpose"])))
-    out.print(table if rows else "no request fits" if session.mesh.access else "nobody asked yet; ./mesh access request --help")
+    if rows:
+        print_listing(table)
+    else:
+        out.print("no request fits" if session.mesh.access else "nobody asked yet; ./mesh access request --help")
 
 
 def as_document(session: Session, request: AccessRequest, now: datetime) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
+from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.session import out, print_json
 from platform_core.errors import MeshError
 
@@ -55,9 +54,7 @@ def run_bench(name: str, repeat: int, as_json: bool, *, users: int = 200_000, pe
 
 def _print(document: dict[str, Any]) -> None:
     server = any("cpu_server_s" in result for result in document["results"])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("what", "wall s (spread)", "CPU s client", *(["CPU s server"] if server else []), "peak MB", "rows"):
-        table.add_column(title)
+    table = listing("what", "wall s (spread)", "CPU s client", *(["CPU s server"] if server else []), "peak MB", "rows")
     for result in document["results"]:
         low, high = result.get("wall_spread", (None, None))
         spread = f" ({low:.1f} to {high:.1f})" if low is not None else ""
@@ -66,6 +63,6 @@ def _print(document: dict[str, Any]) -> None:
         cells += [f"{result['cpu_server_s']:.1f}" if "cpu_server_s" in result else ""] if server else []
         cells += [f"{result['peak_mb']:.0f}" if "peak_mb" in result else "", f"{result['rows']:,}" if "rows" in result else ""]
         table.add_row(*cells)
-    out.print(table)
+    print_listing(table)
     for what, ratio in document["ratios"].items():
         out.print(f"{what}: {ratio}")

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.session import AsJson, err, out, print_json
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
@@ -79,9 +79,9 @@ def clauses(
     if as_json:
         print_json([row.__dict__ for row in rows])
         return
-    table = Table("standard", "clause", "since", "effect", "where", box=None, pad_edge=False)
+    table = listing("standard", "clause", "since", "effect", "where")
     for row in rows:
         table.add_row(row.standard, row.path, row.since, f"[{_COLOURS[row.effect]}]{row.effect}[/]", row.where)
-    out.print(table)
+    print_listing(table)
     counts = Counter(row.effect for row in rows)
     out.print(f"{len(rows)} clauses: {', '.join(f'{counts[name]} {name}' for name in _COLOURS)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from platform_core.cli.connection_names import paths_from
+from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.session import AsJson, Session, err, out, print_json
 from platform_core.errors import MeshError
 
@@ -94,12 +95,8 @@ def _document(one: StoredConnector) -> dict[str, object]:
 
 
 def _show(stored: list[StoredConnector]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("connector", "what", "MB", "used by"):
-        table.add_column(title, justify="right" if title == "MB" else "left")
+    table = listing("connector", "what", "MB", "used by", right=("MB",))
     for one in stored:
         users = ", ".join(one.used_by) or "[yellow]nobody[/]"
         table.add_row(one.label, one.kind, f"{one.bytes / 1_000_000:,.1f}", users + (" [green](running)[/]" if one.running else ""))
-    out.print(table)
+    print_listing(table)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from platform_core.cli.session import AsJson, Session, err, out, print_json
+from platform_core.cli.listing import listing, print_listing
+from platform_core.cli.session import AsJson, Session, err, print_json
 from platform_core.errors import MeshError
 
 
@@ -31,7 +32,6 @@ def query(
       ./mesh query --as marketing "select count(*) from sales_orders.orders"
     """
     import psycopg
-    from rich.table import Table
     from rich.text import Text
 
     from platform_core.warehouse import reading
@@ -53,11 +53,9 @@ def query(
     if as_json:
         print_json({"columns": names, "rows": [list(row) for row in rows[:limit]], "truncated": len(rows) > limit})
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(Text(name))
+    table = listing(*map(Text, names))
     for row in rows[:limit]:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))  # data is no markup
-    out.print(table)
+    print_listing(table)
     if len(rows) > limit:
         err.print(f"[dim]more than {limit} rows; add --limit[/]")

@@ -11,6 +11,7 @@ import typer
 
 from platform_core.cli import table
 from platform_core.cli.alerts import of_last_day
+from platform_core.cli.listing import print_listing
 from platform_core.cli.session import AsJson, Session, err, out, print_json
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
@@ -134,7 +135,7 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"products": listed, "alerts_of_last_day": len(raised)})
     else:
-        out.print(table.render(listed))
+        print_listing(table.render(listed))
         for warning in table.warnings(listed):
             err.print(f"[yellow]{warning}[/]", soft_wrap=True)
         if raised:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from platform_core.cli.acting import As, acting_here
+from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.port_names import Port, complete_publication
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 
@@ -63,18 +64,14 @@ def versions(
     if not rows:
         out.print(f"nothing of {contract.id} was published yet; ./mesh status shows every port", soft_wrap=True)
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "publication", "state", "version", "rows", "checks", "data", "run"):
-        table.add_column(title)
+    table = listing("", "publication", "state", "version", "rows", "checks", "data", "run")
     for row in rows:
         counts = ", ".join(f"{name} {info.get('rows', '-')}" for name, info in row.tables.items())
         passed = f"{row.checks_passed}/{row.checks_passed + row.checks_failed}"
         data = "pinned" if row.pinned else "kept" if row.kept else "dropped"
         mark = "*" if row.served else ""
         table.add_row(mark, row.publication, row.state, row.contract_version, counts, passed, data, (row.run_id or "")[:8])
-    out.print(table)
+    print_listing(table)
     by_hand = [change for change in changes if change.action != "publication"]
     for change in by_hand:
         out.print(_told(change), markup=False, soft_wrap=True)

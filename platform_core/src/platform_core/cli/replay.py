@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.session import Session, err, out, print_json
 from platform_core.errors import MeshError
 
@@ -55,12 +56,9 @@ def show_syncs(session: Session, connection: Connection, as_json: bool) -> None:
     if not found:
         out.print(f"{connection.id} has no raw copy yet", markup=False)
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("sync", "started (UTC)", "status", "rows committed", "size"):
-        table.add_column(title)
+    table = listing("sync", "started (UTC)", "status", "rows committed", "size")
     for manifest in found:
         size = (
             f"{manifest.compressed_bytes / 1e6:,.1f} MB"
@@ -69,7 +67,7 @@ def show_syncs(session: Session, connection: Connection, as_json: bool) -> None:
         )
         started = f"{manifest.started_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(Text(manifest.sync_id), started, manifest.status, f"{manifest.rows:,}", size)
-    out.print(table)
+    print_listing(table)
 
 
 def replay(session: Session, connection: Connection, which: str, streams: list[str] | None, as_json: bool) -> None:

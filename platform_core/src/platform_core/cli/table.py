@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from platform_core.cli.listing import listing
 from platform_core.cli.session import Session
 from platform_core.contracts import naming
 from platform_core.publishing import Publication, Switch, rejected, rollbacks, served
@@ -66,16 +67,7 @@ def _back(change: Switch | None) -> dict[str, str | None] | None:
 
 def render(listed: list[dict[str, Any]]) -> Table:
     """The same for people."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, justify in (
-        ("product", "left"),
-        ("port", "left"),
-        ("rows", "right"),
-        ("checks", "right"),
-        ("version", "left"),
-        ("age", "right"),
-    ):
-        table.add_column(title, justify=justify)  # pyright: ignore[reportArgumentType]
+    table = listing("product", "port", "rows", "checks", "version", "age", right=("rows", "checks", "age"))
     for product in listed:
         for port in product["ports"]:
             total = port["checks_passed"] + port["checks_failed"]

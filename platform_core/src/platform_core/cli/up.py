@@ -26,7 +26,8 @@ from rich.text import Text
 from platform_core import warehouse as warehouses
 from platform_core.cli import table
 from platform_core.cli.files import projects
-from platform_core.cli.session import Session, err, out, print_json, relative
+from platform_core.cli.listing import print_listing
+from platform_core.cli.session import Session, err, print_json, relative
 from platform_core.contracts import access_problems
 from platform_core.errors import MeshError
 from platform_core.orchestration.local_services import local_services
@@ -200,7 +201,7 @@ def _finish(session: Session, seconds: float, address: str | None, as_json: bool
     if as_json:
         print_json({"seconds": round(seconds, 2), "ui": address, "products": listed})
     else:
-        out.print(table.render(listed))
+        print_listing(table.render(listed))
         for warning in table.warnings(listed):
             err.print(f"[yellow]{warning}[/]", soft_wrap=True)
         err.print(f"{seconds:.1f} s")
