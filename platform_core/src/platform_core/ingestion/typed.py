@@ -153,27 +153,24 @@ class TypedBlock:
 
     def parts(self) -> Iterator[Rows | Other]:
         """What the lines are, in order; between two others, the records are grouped by stream."""
-        kinds = list(map(type, self._messages))
         start = 0
-        if kinds.count(self._message) < len(kinds):
-            for index, kind in enumerate(kinds):
-                if kind is not self._message:
+        if set(map(type, self._messages)) != {self._message}:
+            for index, message in enumerate(self._messages):
+                if type(message) is not self._message:
                     yield from self._records(start, index)
                     yield Other(decode(self.lines[index])[0], index)
                     start = index + 1
-        yield from self._records(start, len(kinds))
+        yield from self._records(start, len(self._messages))
 
     def _records(self, start: int, end: int) -> Iterator[Rows]:
         if start == end:
             return
         records = list(map(_record, self._messages[start:end]))
-        types = list(map(type, records))
-        found = dict.fromkeys(types)
-        if len(found) == 1:
-            yield self._rows(types[0], records, range(start, end))
+        if len(set(map(type, records))) == 1:
+            yield self._rows(type(records[0]), records, range(start, end))
             return
-        for kind in found:
-            places = [place for place, each in enumerate(types) if each is kind]
+        for kind in dict.fromkeys(map(type, records)):
+            places = [place for place, each in enumerate(records) if type(each) is kind]
             yield self._rows(kind, [records[place] for place in places], [start + place for place in places])
 
     def _rows(self, kind: type, records: Sequence[Any], lines: Sequence[int]) -> Rows:
