@@ -24,6 +24,7 @@ _SYSTEM = "systemMetadata"
 _JAVA_URN = "Urn"
 _WIRE, _AVRO = "com.linkedin.", "com.linkedin.pegasus2avro."
 _INTEGERS = {"int": 31, "long": 63}
+_ANEW = "remove it: the next delivery of its product writes it anew"
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ def check_file(path: Path) -> list[Finding]:
     try:
         proposals = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise CatalogError(f"is no metadata file: {error}", where=str(path), remedy="write it anew: ./mesh catalog") from error
+        raise CatalogError(f"is no metadata file: {error}", where=str(path), remedy=_ANEW) from error
     if not isinstance(proposals, list):
-        raise CatalogError("holds no JSON array", where=str(path), remedy="write it anew: ./mesh catalog")
+        raise CatalogError("holds no JSON array", where=str(path), remedy=_ANEW)
     return check_proposals(proposals)
 
 
