@@ -3,7 +3,7 @@
 from platform_core.ingestion.connection import Connection, ConnectorReference, StreamSelection
 from platform_core.ingestion.connection_file import check_connections, load_connection, load_connections
 from platform_core.ingestion.connector import ConnectorCommand
-from platform_core.ingestion.environment import connection_command, connector_environment, write_lock
+from platform_core.ingestion.environment import connection_command, connector_environment
 from platform_core.ingestion.environment_store import StoredConnector, remove_stored, stored_connectors
 from platform_core.ingestion.errors import (
     ConcurrentSyncError,
@@ -60,5 +60,4 @@ __all__ = [
     "run_replay",
     "run_sync",
     "stored_connectors",
-    "write_lock",
 ]

@@ -75,11 +75,6 @@ def connection_command(connection: Connection, *, repo: Path, home: Path) -> Con
     return replace(command, label=connection.connector_label, documents=(("manifest-path", connection.manifest.content),))
 
 
-def write_lock(reference: ConnectorReference, target: Path) -> None:
-    """Resolves a connector and all it needs, with hashes, for every platform. Source: ``uv pip compile``."""
-    _resolve(reference, target)
-
-
 def uv_program() -> str:
     """Path of uv.
 
@@ -100,6 +95,7 @@ def exclusive(home: Path, label: str) -> AbstractContextManager[None]:
 
 
 def _resolve(reference: ConnectorReference, target: Path) -> None:
+    """Writes what a connector needs, with hashes, for every platform. Source: ``uv pip compile``."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     requirement = f"{reference.package}=={reference.version}"
