@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import types
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from platform_core.contracts import (
     Document,
@@ -23,6 +21,7 @@ from platform_core.contracts import (
     naming,
     source_problem,
 )
+from platform_core.contracts.model_problems import dotted, model_problems
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connection_model import ConnectionModel
 from platform_core.ingestion.errors import ConnectionFileError
@@ -34,10 +33,6 @@ _NOT_DOMAINS = {"locks", MANIFESTS}
 _SECRET_KEY = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
 _TYPE_NAMES = {
     dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "nothing",
-}  # fmt: skip
-_WANTED = {
-    "string_type": "text", "dict_type": "a mapping", "model_type": "a mapping", "list_type": "a list", "tuple_type": "a list",
-    "float_type": "a number", "int_type": "a whole number", "bool_type": "true or false",
 }  # fmt: skip
 
 
@@ -191,54 +186,7 @@ def _shape_problems(document: Document) -> Iterator[Problem]:
     try:
         ConnectionModel.model_validate(document.data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        for detail in details:
-            steps = detail["loc"]
-            if detail["type"] == "missing" and any(
-                _is_misspelt(steps, other["loc"]) for other in details if other["type"] == "extra_forbidden"
-            ):
-                continue  # said once, at the misspelt key
-            yield _describe(document, steps, detail["type"], detail)
-
-
-def _is_misspelt(missing: tuple[str | int, ...], unknown: tuple[str | int, ...]) -> bool:
-    return missing[:-1] == unknown[:-1] and bool(did_you_mean(str(unknown[-1]), [str(missing[-1])]))
-
-
-def _describe(document: Document, steps: tuple[str | int, ...], kind: str, detail: Any) -> Problem:
-    name = _dotted(steps)
-    value, location = detail.get("input"), document.at(*steps)
-    if kind == "extra_forbidden":
-        known = _known_keys(steps[:-1])
-        inside = f" in {_dotted(steps[:-1])}" if steps[:-1] else ""
-        message = f"unknown key {steps[-1]!r}{inside}{did_you_mean(str(steps[-1]), known)}"
-        return Problem("connection-key", message, location, f"use one of: {', '.join(known)}")
-    if kind in {"missing", "missing_key"}:
-        key = steps[-1] if kind == "missing" else detail["ctx"]["key"]
-        whole = name if kind == "missing" else f"{name}.{key}"
-        return Problem("connection-missing", f"{whole} is missing", location, f"add {key}:")
-    if kind == "literal_error":
-        expected = str(detail["ctx"]["expected"]).replace(" or ", ", ")
-        known = re.findall(r"'([^']+)'", expected)
-        return Problem(
-            "connection-value",
-            f"{name} is {value!r}{did_you_mean(str(value), known)}",
-            location,
-            f"use one of: {expected}",
-        )
-    if kind in _WANTED:
-        quoted = " (put it in quotes)" if kind == "string_type" and isinstance(value, int | float | bool) else ""
-        message = f"{name} is {_type_name(value)}, not {_WANTED[kind]}"
-        return Problem("connection-type", message, location, f"write {_WANTED[kind]}{quoted}")
-    remedy = (detail.get("ctx") or {}).get("remedy", "correct the value")
-    if kind in {"too_short", "string_too_short"}:
-        return Problem(
-            "connection-empty",
-            f"{name} is empty",
-            location,
-            "name at least one" if kind == "too_short" else "write its name",
-        )
-    return Problem("connection-value", f"{name} {detail['msg'][:1].lower()}{detail['msg'][1:]}", location, remedy)
+        yield from model_problems(document, error, ConnectionModel, "connection", shown=_type_name)
 
 
 def _value_problems(document: Document) -> Iterator[Problem]:
@@ -253,10 +201,10 @@ def _value_problems(document: Document) -> Iterator[Problem]:
     for steps, value in _leaves(document.data.get("config"), ("config",)):
         problem = placeholder_problem(value) if isinstance(value, str) else None
         if problem:
-            yield Problem("connection-placeholder", f"{_dotted(steps)}: {problem}", document.at(*steps), PLACEHOLDER_REMEDY)
+            yield Problem("connection-placeholder", f"{dotted(steps)}: {problem}", document.at(*steps), PLACEHOLDER_REMEDY)
         elif isinstance(value, str) and value and "${" not in value and _SECRET_KEY.search(str(steps[-1])):
             variable = re.sub(r"\W", "_", f"{document.path.stem}_{steps[-1]}").upper()
-            message = f"{_dotted(steps)} looks like a secret written into the file"
+            message = f"{dotted(steps)} looks like a secret written into the file"
             yield Problem(
                 "connection-secret",
                 message,
@@ -274,24 +222,6 @@ def _leaves(value: Any, steps: tuple[str | int, ...]) -> Iterator[tuple[tuple[st
             yield from _leaves(item, (*steps, index))
     else:
         yield steps, value
-
-
-def _known_keys(steps: tuple[str | int, ...]) -> list[str]:
-    model: Any = ConnectionModel
-    for step in steps:
-        if isinstance(step, str) and isinstance(model, type) and issubclass(model, BaseModel):
-            model = _inner(model.model_fields[step].annotation)
-    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _inner(annotation: Any) -> Any:
-    if typing.get_origin(annotation) in (list, typing.Union, types.UnionType):
-        return next((part for part in map(_inner, typing.get_args(annotation)) if part is not type(None)), None)
-    return annotation
-
-
-def _dotted(steps: tuple[str | int, ...]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".") or "the file"
 
 
 def _type_name(value: Any) -> str:

@@ -15,26 +15,17 @@ from platform_core.contracts import (
     Location,
     Problem,
     SourceError,
-    did_you_mean,
     joined_error,
     load_yaml,
     naming,
     source_problem,
 )
-from platform_core.ingestion.drops.drop import Drop, DropModel, Quarantine, ReadOptions
+from platform_core.contracts.model_problems import model_problems
+from platform_core.ingestion.drops.drop import Drop, DropModel
 from platform_core.ingestion.drops.errors import DropFileError
 from platform_core.ingestion.placeholders import PLACEHOLDER_REMEDY, placeholder_problem
 
 FOLDER = ("airbyte", "drops")
-_MODELS: dict[tuple[str, ...], type[DropModel | ReadOptions | Quarantine]] = {
-    (): DropModel,
-    ("options",): ReadOptions,
-    ("quarantine",): Quarantine,
-}
-_WANTED = {
-    "string_type": "text", "dict_type": "a mapping", "model_type": "a mapping", "tuple_type": "a list", "float_type": "a number",
-    "int_type": "a whole number",
-}  # fmt: skip
 
 
 def drop_folder(repo: Path, domain: str) -> Path:
@@ -134,12 +125,7 @@ def _problems(document: Document) -> Iterator[Problem]:
     try:
         DropModel.model_validate(document.data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        unknown = [str(detail["loc"][-1]) for detail in details if detail["type"] == "extra_forbidden"]
-        for detail in details:
-            if detail["type"] == "missing" and any(did_you_mean(name, [str(detail["loc"][-1])]) for name in unknown):
-                continue  # said once, at the misspelt key
-            yield _describe(document, detail)
+        yield from model_problems(document, error, DropModel, "drop")
     for steps in (("location",), ("quarantine", "location")):
         value: Any = document.data
         for step in steps:
@@ -150,29 +136,3 @@ def _problems(document: Document) -> Iterator[Problem]:
         elif isinstance(value, str) and re.search(r"://[^/${}@]+:[^/${}@]+@", value):
             what = f"{'.'.join(steps)} carries a password"
             yield Problem("drop-secret", what, document.at(*steps), "write ${NAME} and set that environment variable")
-
-
-def _describe(document: Document, detail: Any) -> Problem:
-    steps: tuple[str | int, ...] = detail["loc"]
-    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".") or "the file"
-    kind, value, location = detail["type"], detail.get("input"), document.at(*steps)
-    context = detail.get("ctx") or {}
-    if kind == "extra_forbidden":
-        model = _MODELS.get(tuple(str(step) for step in steps[:-1]))
-        known = sorted(model.model_fields) if model else []
-        inside = f" in {'.'.join(map(str, steps[:-1]))}" if steps[:-1] else ""
-        what = f"unknown key {steps[-1]!r}{inside}{did_you_mean(str(steps[-1]), known)}"
-        return Problem("drop-key", what, location, f"use one of: {', '.join(known)}")
-    if kind == "missing":
-        return Problem("drop-missing", f"{name} is missing", location, f"add {steps[-1]}:")
-    if kind == "literal_error":
-        expected = str(context["expected"]).replace(" or ", ", ")
-        near = did_you_mean(str(value), re.findall(r"'([^']+)'", expected))
-        return Problem("drop-value", f"{name} is {value!r}{near}", location, f"use one of: {expected}")
-    if kind in _WANTED:
-        quotes = " (put it in quotes)" if kind == "string_type" and isinstance(value, int | float) else ""
-        return Problem("drop-type", f"{name} is {value!r}, not {_WANTED[kind]}", location, f"write {_WANTED[kind]}{quotes}")
-    if kind == "string_too_short":
-        return Problem("drop-empty", f"{name} is empty", location, "write a value")
-    what = f"{name} {detail['msg'][:1].lower()}{detail['msg'][1:]}"
-    return Problem("drop-value", what, location, context.get("remedy", "correct the value"))
