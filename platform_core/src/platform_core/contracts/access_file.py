@@ -13,6 +13,7 @@ from platform_core.contracts import naming
 from platform_core.contracts.access_model import EVENTS, AccessModel, Approved, Denied, Requested, Revoked
 from platform_core.contracts.access_request import AccessRequest, Entry
 from platform_core.contracts.model import DataProduct
+from platform_core.contracts.model_problems import dotted
 from platform_core.contracts.ownership import OwnerTerm, owner_terms
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.source import Document, Location, SourceError, load_yaml
@@ -239,7 +240,7 @@ def _described(document: Document, error: ValidationError) -> Iterator[Problem]:
             for other in details
         ):
             continue  # said once, at the misspelt key
-        name, at = _dotted(steps) or "the file", document.at(*steps)
+        name, at = dotted(steps), document.at(*steps)
         known = _known(document, steps)
         if kind == "extra_forbidden":
             yield Problem(
@@ -266,7 +267,3 @@ def _known(document: Document, steps: Sequence[str | int]) -> list[str]:
         return sorted(AccessModel.model_fields)
     event: Any = document.data["history"][steps[1]]
     return sorted(field.alias or name for name, field in EVENTS[event["action"]].model_fields.items())
-
-
-def _dotted(steps: Sequence[str | int]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from platform_core.contracts.masking_model import MaskingModel, MaskRule, Otherwise, Reader
 from platform_core.contracts.masking_policy import FILE, Masking
+from platform_core.contracts.model_problems import dotted
 from platform_core.contracts.problem import Problem, did_you_mean, source_problem
 from platform_core.contracts.source import Document, SourceError, load_yaml
 
@@ -58,7 +59,7 @@ def masking_of(document: Document) -> tuple[Masking, tuple[Problem, ...]]:
 
 def _problem(document: Document, detail: Any) -> Problem:
     steps: tuple[str | int, ...] = tuple(step for step in detail["loc"] if step != "[key]")
-    at, name, kind = document.at(*steps), _dotted(steps), str(detail["type"])
+    at, name, kind = document.at(*steps), dotted(steps), str(detail["type"])
     last = next(reversed(steps), "")
     if kind == "extra_forbidden":
         known = _KEYS.get(steps[:1] if len(steps) > 1 else (), ())
@@ -74,7 +75,3 @@ def _problem(document: Document, detail: Any) -> Problem:
         return Problem(_RULE, f"{name} is empty", at, "name at least one, or remove the key")
     remedy = str((detail.get("ctx") or {}).get("remedy", "correct the value"))
     return Problem(_RULE, f"{name} {detail['msg'][:1].lower()}{detail['msg'][1:]}", at, remedy)
-
-
-def _dotted(steps: tuple[str | int, ...]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".") or "the file"
