@@ -62,7 +62,7 @@ def _standings(state: State, paths: list[str], today: date) -> tuple[Mapping[tup
     for path, document in documents.items():
         read = read_history(document)
         if read.problems:
-            wrong.append(Unreadable(state.name, path, read.problems[0].location.line, read.problems[0].message))
+            wrong.append(state.unreadable(path, read.problems[0]))
         for request in read.requests:
             standing = request.approved and not (request.revoked or request.replaced or (request.until and request.until < today))
             entry = request.revoked or request.denied or request.approved or request.requested

@@ -81,7 +81,7 @@ def _policy(state: State) -> _Policy:
     if broken:
         return _Policy(state, None, None, broken)
     masking, problems = masking_of(documents[FILE])
-    wrong = tuple(Unreadable(state.name, FILE, problem.location.line, problem.message) for problem in problems[:1])
+    wrong = tuple(state.unreadable(FILE, problem) for problem in problems[:1])
     return _Policy(state, masking, documents[FILE], wrong)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from platform_core.contracts.compatibility.change import Change
+from platform_core.contracts.compatibility.difference import same
 from platform_core.contracts.compatibility.ruling import RULINGS
 from platform_core.contracts.compatibility.sql_text import without_comments
 from platform_core.contracts.compatibility.state import State
@@ -86,10 +86,7 @@ def _read(value: Any) -> Any:
 
 
 def _other_keys(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[Any]:
-    def text(value: Any) -> str:
-        return json.dumps(value, sort_keys=True, default=str)
-
-    return [key for key in {**before, **after} if (key in before) != (key in after) or text(before.get(key)) != text(after.get(key))]
+    return [key for key in {**before, **after} if (key in before) != (key in after) or not same(before.get(key), after.get(key))]
 
 
 def _callers(state: State, domain: str, names: set[str]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from platform_core.contracts.problem import ContractError
+from platform_core.contracts.problem import ContractError, Problem
 from platform_core.contracts.source import Document, SourceError, parse_bytes
 
 _PRODUCT_FILES = re.compile(r"(?:.*/)?[^/]+\.(?:odcs|odps)\.ya?ml")
@@ -72,6 +72,10 @@ class State:
             SourceError: It is none.
         """
         return _document(path, self.files[path])
+
+    def unreadable(self, path: str, problem: Problem) -> Unreadable:
+        """A file that says something wrong."""
+        return Unreadable(self.name, path, problem.location.line, problem.message)
 
     def readable(self, paths: Iterable[str]) -> tuple[dict[str, Document], tuple[Unreadable, ...]]:
         """The files that can be read, and what is wrong with the others."""

@@ -38,7 +38,7 @@ def _teams(state: State, path: str) -> tuple[Teams, Document | None, Unreadable 
     if broken:
         return {}, None, broken[0]
     teams, problems = teams_of(documents[path])
-    wrong = Unreadable(state.name, path, problems[0].location.line, problems[0].message) if problems else None
+    wrong = state.unreadable(path, problems[0]) if problems else None
     return teams, documents[path], wrong
 
 
