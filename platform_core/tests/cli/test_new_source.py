@@ -136,7 +136,7 @@ def test_modes_cursors_and_keys_that_the_source_does_not_define(mesh: Mesh, file
         (("sales/crm", *FLAGS, "--set", "page=5"), "no setting 'page', did you mean 'pages'?", "url"),
         (("sales/crm", *FLAGS, "--set", "pages=many"), "pages is 'many', not of type integer", "--set pages"),
         (("sales/crm", *FLAGS, "--set", "credentials.api_key=abc"), "credentials.api_key is a secret", "CRM_API_KEY"),
-        (("sales/crm", *FLAGS), "environment variable not set: CRM_API_KEY", "set CRM_API_KEY"),
+        (("sales/crm", *FLAGS), "error: environment variable not set: CRM_API_KEY", "set CRM_API_KEY for this command"),
         (("sales/crm", *FLAGS, "--mode", "incremental"), "no sync mode 'incremental'", "incremental_deduped"),
         (("sales/crm", *FLAGS, "--stream", "lead"), "no stream 'lead', did you mean 'leads'?", "leads, notes"),
         (("sales/crm", *FLAGS, "--stream", "notes", "--mode", "incremental_append"), "no cursor of its own", "--cursor with one of: id, at"),

@@ -45,6 +45,9 @@ def test_of_other_output_the_last_whole_lines() -> None:
         (f"discover failed\n{TRACEBACK}", "discover failed: ValueError: Failed to sign the token"),
         (f"Failed to sign the token\n{TRACEBACK}", "Failed to sign the token"),
         (TRACEBACK, "ValueError: Failed to sign the token"),
+        (f"not available. Error: 403Error traceback: \n {TRACEBACK}", "not available. Error: 403: ValueError: Failed to sign the token"),
+        (repr(f"no 'right'\n{TRACEBACK}"), "no 'right': ValueError: Failed to sign the token"),
+        ("'half", "'half"),
         ("plain\nwords", "plain\nwords"),
     ],
 )
@@ -65,6 +68,18 @@ def test_a_failed_sync_shows_no_traceback_and_no_half_secret(make_source, monkey
     assert "***" in shown and "Failed to sign the token" in shown
     assert "connector-stderr" not in shown and "jwt/algorithms.py" not in shown
     assert "credentials" in (caught.value.remedy or "")
+
+
+def test_a_check_says_what_is_wrong_and_no_more(make_source, monkeypatch) -> None:
+    from platform_core.ingestion import open_source
+
+    monkeypatch.setenv("SHOP_KEY", 'it\'s "secret"')
+    source = make_source({"orders": "full_refresh_overwrite"}, [stream("orders")], keys={"config": {"key": "${SHOP_KEY}"}})
+    source.more = {"check": {"status": "FAILED", "message": repr(f'it\'s "secret" is refused\n{TRACEBACK}')}}
+    opened = open_source(source.connection, warehouse=source.warehouse, settings=source.settings, connector=source.command)
+    with pytest.raises(ConnectorError) as caught, opened as (_, _, discovery, kept):
+        discovery.check(source.connection, kept)
+    assert caught.value.what == "check failed: *** is refused: ValueError: Failed to sign the token"
 
 
 def test_a_connector_that_does_not_start_is_said_to_need_another_version(make_source) -> None:

@@ -15,7 +15,15 @@ import typer
 from platform_core.cli.session import Session, err
 from platform_core.contracts import Document, did_you_mean, naming
 from platform_core.errors import MeshError
-from platform_core.ingestion import Connection, ConnectionFileError, check_connections, connection_command, offered_streams, open_source
+from platform_core.ingestion import (
+    ConfigurationError,
+    Connection,
+    ConnectionFileError,
+    check_connections,
+    connection_command,
+    offered_streams,
+    open_source,
+)
 from platform_core.ingestion.config import fit_to_spec, resolve_config
 from platform_core.ingestion.connection_model import ConnectorModel, Schedule, SyncMode, Timeouts
 from platform_core.ingestion.connector import ConnectorCommand
@@ -98,6 +106,11 @@ class SourceDraft:
         connection, settings = self._connection(), self.session.settings
         if self.command is None:
             raise RuntimeError("prepare() comes first")
+        missing = ", ".join(variable for variable in self.variables() if not environ.get(variable))
+        if missing:
+            raise ConfigurationError(
+                f"environment variable not set: {missing}", remedy=f"set {missing} for this command too: it asks the source for its streams"
+            )
         try:
             with open_source(connection, warehouse=self.session.warehouse, settings=settings, connector=self.command, environ=environ) as (
                 _,

@@ -74,10 +74,15 @@ def request(
 def log_message(command: ConnectorCommand, message: Log, redact: Callable[[str], str]) -> None:
     """Passes a LOG message on to Python's logging, at its level; the tracebacks in it at the level of debugging."""
     text = redact(message.message)
-    said = without_traceback(text)
+    said = said_shortly(message.message, redact)
     _log.log(_LEVELS.get(message.level.upper(), logging.INFO), "%s: %s", command.name, said)
     if said != text:
         _log.debug("%s: %s", command.name, text)
+
+
+def said_shortly(text: str, redact: Callable[[str], str]) -> str:
+    """A connector's message without tracebacks and secrets; hidden before anything is cut, and again where it was written with quotes."""
+    return redact(without_traceback(redact(text)))
 
 
 def failure(
@@ -104,7 +109,7 @@ def failure(
         what = f"{action} failed: {first.message}{stream}{more}{internal}"
         remedy = remedies.get(first.failure_type or "", _UNCLEAR)
     elif code:
-        said = f": {without_traceback(redact(last_log.message))[:1000]}" if last_log else ""
+        said = f": {said_shortly(last_log.message, redact)[:1000]}" if last_log else ""
         what = f"{action} ended with exit code {code}{said}{stderr}"
         remedy = (
             f"use another version: this one does not start with Python {sys.version_info[0]}.{sys.version_info[1]} on this machine"

@@ -16,7 +16,7 @@ from platform_core.file_lock import held_alone
 from platform_core.ingestion.config import ResolvedConfig
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.connector import ConnectorCommand
-from platform_core.ingestion.conversation import request
+from platform_core.ingestion.conversation import request, said_shortly
 from platform_core.ingestion.environment import packaged_spec
 from platform_core.ingestion.errors import ConnectorError
 from platform_core.ingestion.kept_config import KeptConfig
@@ -64,7 +64,7 @@ class Discovery:
         status = self._ask("check", connection, kept)
         if status.get("status") != "SUCCEEDED":
             raise ConnectorError(
-                kept.redact(f"check failed: {status.get('message') or 'without a message'}"),
+                f"check failed: {said_shortly(str(status.get('message') or 'without a message'), kept.redact)}",
                 where=str(self._command),
                 remedy="correct the configuration (and the environment variables that it names)",
             )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
 
 _LONGEST = 2000
-_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):$", re.MULTILINE)
+_TRACEBACK = re.compile(r"(Error traceback:\s*)?^[ \t]*Traceback \(most recent call last\):$", re.MULTILINE)
+_WRITTEN = re.compile(r"'[^\n]*'|\"[^\n]*\"")
 
 
 def last_words(text: str) -> str:
@@ -20,7 +23,13 @@ def last_words(text: str) -> str:
 
 
 def without_traceback(text: str) -> str:
-    """A log message without the tracebacks in it: what stands before the first, and the exception that the last one ends with."""
+    """A message without the tracebacks in it: what stands before the first, and the exception that the last one ends with.
+
+    The CDK gives some messages as Python writes a text, with quotes and ``\\n``; then what the text says is meant.
+    """
+    if _WRITTEN.fullmatch(text):
+        with contextlib.suppress(ValueError, SyntaxError):
+            text = str(ast.literal_eval(text))
     found = _TRACEBACK.search(text)
     if found is None:
         return text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -109,6 +110,16 @@ def _properties(schema: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
     return sorted(found, key=lambda item: item[1].get("order", len(found)))
 
 
+def _first_sentence(text: str) -> str:
+    """Up to a full stop or semicolon that stands outside of parentheses."""
+    depth = 0
+    for position, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter in ".;" and depth <= 0 and text[position + 1 : position + 2] in ("", " "):
+            return text[:position]
+    return text
+
+
 def _is_object(schema: Mapping[str, Any]) -> bool:
     return bool(schema.get("oneOf") or schema.get("properties"))
 
@@ -121,7 +132,7 @@ def _setting(schema: Mapping[str, Any], path: tuple[str, ...], *, required: bool
     return Setting(
         path=".".join(path),
         title=str(schema.get("title") or path[-1]),
-        description=re.split(r"(?<=[.;])\s", text)[0].rstrip(".;"),
+        description=_first_sentence(text),
         kind=next((kind for kind in kinds if kind != "null"), "string"),
         required=required,
         secret=bool(schema.get("airbyte_secret")),
@@ -205,7 +216,7 @@ class _Filling:
 
 
 def _told_apart(shape: Mapping[str, Any], path: tuple[str, ...]) -> str:
-    consts = [f"--set {'.'.join((*path, key))}={inner['const']}" for key, inner in _properties(shape) if "const" in inner]
+    consts = [shlex.join(["--set", f"{'.'.join((*path, key))}={inner['const']}"]) for key, inner in _properties(shape) if "const" in inner]
     return f"{shape.get('title') or 'one'} ({' '.join(consts)})" if consts else str(shape.get("title"))
 
 
