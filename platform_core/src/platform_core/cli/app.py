@@ -28,6 +28,7 @@ from platform_core.cli import (
     plan,
     ports,
     schemas,
+    shell_completion,
 )
 from platform_core.errors import MeshError
 
@@ -37,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    add_completion=False,  # ours finds the command by its path
     suggest_commands=False,  # click says it, since 8.2
 )
 for module in (
@@ -69,14 +71,18 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit.")) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    install_completion: shell_completion.Install = False,
+    show_completion: shell_completion.Show = False,
+) -> None:
     """Options of every command."""
 
 
 def main() -> None:
     """Runs the command; an error of the platform prints what, where and remedy, without a traceback, and exits with 1."""
     try:
-        app(prog_name="./mesh")
+        app(prog_name="./mesh", complete_var=shell_completion.VARIABLE)
     except MeshError as error:
         _complain(error)
     except psycopg.Error as error:

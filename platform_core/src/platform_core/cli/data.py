@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from platform_core.cli.listing import listing, print_listing
+from platform_core.cli.port_names import complete_domain
 from platform_core.cli.session import AsJson, Session, err, print_json
 from platform_core.errors import MeshError
 
@@ -19,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 def query(
     sql: Annotated[str, typer.Argument(help="One SQL statement; it runs in a read-only transaction.")],
-    domain: Annotated[str | None, typer.Option("--as", help="Act as this domain: see exactly what its roles let it see.")] = None,
+    domain: Annotated[
+        str | None, typer.Option("--as", help="Act as this domain: see exactly what its roles let it see.", autocompletion=complete_domain)
+    ] = None,
     limit: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 100,
     as_json: AsJson = False,
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 from platform_core.cli import table
 from platform_core.cli.alerts import of_last_day
 from platform_core.cli.listing import print_listing
+from platform_core.cli.port_names import complete_domain
 from platform_core.cli.session import AsJson, Session, err, out, print_json
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
@@ -72,7 +73,9 @@ def down(as_json: AsJson = False) -> None:
 
 
 def reload(
-    domain: Annotated[list[str] | None, typer.Argument(help="Domains whose files changed; all by default.")] = None,
+    domain: Annotated[
+        list[str] | None, typer.Argument(help="Domains whose files changed; all by default.", autocompletion=complete_domain)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take changed files into the platform that serves: apply, parse dbt projects, load the code locations anew.

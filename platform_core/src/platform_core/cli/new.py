@@ -12,6 +12,7 @@ from platform_core.cli.connection_names import paths_from
 from platform_core.cli.new_domain import domain
 from platform_core.cli.new_product import product
 from platform_core.cli.new_version import version
+from platform_core.cli.port_names import complete_domain
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.errors import MeshError
 
@@ -29,9 +30,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(new, name="new", rich_help_panel="Product files")
 
 
+def _domains(incomplete: str) -> list[str]:
+    return [f"{name}/" for name in complete_domain(incomplete.partition("/")[0]) if f"{name}/".startswith(incomplete)]
+
+
 @new.command()
 def source(
-    name: Annotated[str, typer.Argument(help="The new connection: domain/name.")],
+    name: Annotated[str, typer.Argument(help="The new connection: domain/name.", autocompletion=_domains)],
     connector: Annotated[str | None, typer.Option(help="Package and exact version: airbyte-source-faker==7.2.1.")] = None,
     manifest: Annotated[str | None, typer.Option(help="Instead: a low-code manifest, airbyte/manifests/<name>.yaml.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="A value of the connector's spec: count=100, or a.b=c.")] = None,

@@ -14,6 +14,7 @@ import typer
 from platform_core.cli.connection_names import paths_from
 from platform_core.cli.file_changes import DryRun, Manner, Yes, finish
 from platform_core.cli.new_domain import Owner, owner_of
+from platform_core.cli.port_names import complete_domain
 from platform_core.cli.session import AsJson, Session, err
 from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
@@ -41,10 +42,7 @@ def _models(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _domains(incomplete: str) -> list[str]:
-    with contextlib.suppress(SettingsError):
-        found = sorted(path.parent.name for path in (Settings.load().repo / "domains").glob("*/pyproject.toml"))
-        return [f"{name}." for name in found if f"{name}.".startswith(incomplete)]
-    return []
+    return [f"{name}." for name in complete_domain(incomplete.partition(".")[0]) if f"{name}.".startswith(incomplete)]
 
 
 def product(

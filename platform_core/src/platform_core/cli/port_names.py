@@ -1,4 +1,4 @@
-"""Ports and their publications on a command line: what the shell completes. It must not print errors, so it says nothing instead."""
+"""Domains, ports and their publications on a command line: what the shell completes. It must not print errors, so it says nothing instead."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from platform_core.cli.session import Session
 from platform_core.contracts import load_mesh
 from platform_core.errors import MeshError
 from platform_core.settings import Settings
+
+
+def complete_domain(incomplete: str) -> list[str]:
+    """Domains that begin with what was typed."""
+    with contextlib.suppress(MeshError):
+        found = sorted(path.parent.name for path in (Settings.load().repo / "domains").glob("*/pyproject.toml"))
+        return [name for name in found if name.startswith(incomplete)]
+    return []
 
 
 def complete_port(incomplete: str) -> list[str]:
