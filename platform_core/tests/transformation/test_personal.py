@@ -161,6 +161,23 @@ def test_sql_that_is_not_understood_warns_and_fails_safe(bench: Bench) -> None:
     assert lost.rule == "personal-data-lost" and "members.a is declared internal" in lost.message
 
 
+def test_a_column_that_nothing_has_is_one_error_where_it_is_named(bench: Bench) -> None:
+    """As after a renaming in the port that is read: not a warning, and not an error for each column that might be personal."""
+    file = bench.root / "dbt_projects/club_dbt/models/members.sql"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"select\n    c.id,\n    c.citi as city\n{PORT} as c\n")
+    stg = source("shop_customers", "customers", {})
+    found = bench.lint(
+        f"{column('id')}\n{column('city')}",
+        model("club", "members", f"select c.id, c.citi as city {PORT} as c", parents=[stg["id"]]),
+        sources=(stg,),
+    )
+    (problem,) = found
+    assert (problem.rule, problem.severity) == ("no-such-column", "error")
+    assert problem.message == "club_build.members cannot be built: no relation that is read has the column 'c.citi', did you mean 'city'?"
+    assert (problem.location.file, problem.location.line) == (file, 3)
+
+
 @pytest.mark.parametrize(
     ("others", "said"),
     [

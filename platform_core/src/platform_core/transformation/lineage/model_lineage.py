@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 from platform_core.contracts import Location, Problem
 from platform_core.settings import Settings
 from platform_core.transformation.lineage.compiled import Compiled
-from platform_core.transformation.lineage.errors import TracingError
+from platform_core.transformation.lineage.errors import NoSuchColumnError, TracingError
 from platform_core.transformation.lineage.graph import ALL, Edge, Ref, Relation, as_plain, from_plain
 from platform_core.transformation.lineage.queries import trace
 
@@ -27,6 +28,7 @@ _WRITES = ("insert", "update", "merge", "copy", "alter", "create", "delete", "tr
 _KEPT = 2_000
 _RULE = "lineage-unknown"
 NOT_TRACED = "SQL that is not understood"
+NOWHERE = "SQL that names a column that is nowhere"
 
 
 class ModelLineage:
@@ -95,6 +97,9 @@ class ModelLineage:
                 return [from_plain(item) for item in self._remembered[key]]
             try:
                 relations = _traced(model, target, mentioned, self._ephemeral)
+            except NoSuchColumnError as error:
+                self.problems.append(self._nowhere(target, file, error))
+                return [everything(target, self._read(model), NOWHERE)]
             except TracingError as error:
                 reason = error.what
             except Exception as error:  # noqa: BLE001  SQL that the parser stumbles over is told as such; no lint ends with a traceback
@@ -107,6 +112,15 @@ class ModelLineage:
         remedy = "write it in SQL that needs no database to compile; or declare the port's columns declassified where that is too strict"
         self.problems.append(Problem(_RULE, message, Location(self._root / file, 1), remedy, "warning"))
         return [everything(target, self._read(model))]
+
+    def _nowhere(self, target: Relation, file: str, error: NoSuchColumnError) -> Problem:
+        """The finding at the first line of the model that has the name; dbt may have written it from somewhere else."""
+        path = self._root / file
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        word = re.compile(rf"\b{re.escape(error.column)}\b", re.IGNORECASE)
+        line = next((number for number, text in enumerate(lines, 1) if word.search(text)), 1)
+        remedy = "correct the name: a port has the columns of its contract, and a model those of its SQL"
+        return Problem("no-such-column", f"{target.id} cannot be built: {error.what}", Location(path, line), remedy)
 
     def _doubt(self, model: Mapping[str, Any]) -> str | None:
         if model["failed"]:
@@ -137,9 +151,9 @@ class ModelLineage:
         return list(found)
 
 
-def everything(target: Relation, read: list[str]) -> Relation:
+def everything(target: Relation, read: list[str], why: str = NOT_TRACED) -> Relation:
     """A relation whose SQL says nothing: every column may come from every column that is read."""
-    edges = tuple(Edge(Ref(relation, ALL), "other", NOT_TRACED) for relation in read)
+    edges = tuple(Edge(Ref(relation, ALL), "other", why) for relation in read)
     return replace(target, columns={}, rest=edges, rows=tuple(edge.source for edge in edges), understood=False)
 
 

@@ -10,6 +10,7 @@ from platform_core.contracts.declassified import read_declassified
 from platform_core.contracts.sensitivity import MINIMUM_GROUP, classified, is_personal, level
 from platform_core.transformation.lineage.graph import ALL, ROWS, Edge, Ref
 from platform_core.transformation.lineage.mesh_lineage import Lineage
+from platform_core.transformation.lineage.model_lineage import NOWHERE
 from platform_core.transformation.lineage.python_assets import UNDECLARED
 
 RULE = "personal-data-lost"
@@ -47,9 +48,11 @@ def personal_problems(mesh: Mesh, lineage: Lineage) -> Iterator[Problem]:
                 if declassified or wrong:
                     if declassified and not origins and contract.domain in lineage.domains:
                         yield _needless(table, column)
-                elif origins and _python(origins):
+                elif all(_through(origin, NOWHERE) for origin in origins):
+                    pass  # SQL that cannot run hands nothing on: its own error says so, and once it is corrected the path is known
+                elif _python(origins):
                     undeclared.append(column)
-                elif origins:
+                else:
                     yield _lost(lineage, table, column, origins)
             if undeclared:
                 yield _undeclared(table, undeclared)
@@ -63,7 +66,11 @@ def _higher(lineage: Lineage, contract: Contract, table: Table, column: Column, 
 
 
 def _python(origins: list[Origin]) -> bool:
-    return any(edge is not None and edge.expression == UNDECLARED for origin in origins for _, edge in origin.path)
+    return any(_through(origin, UNDECLARED) for origin in origins)
+
+
+def _through(origin: Origin, expression: str) -> bool:
+    return any(edge is not None and edge.expression == expression for _, edge in origin.path)
 
 
 def _needless(table: Table, column: Column) -> Problem:

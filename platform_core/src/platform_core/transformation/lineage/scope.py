@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from platform_core.transformation.lineage.errors import TracingError
+from platform_core.contracts import did_you_mean
+from platform_core.transformation.lineage.errors import NoSuchColumnError, TracingError
 from platform_core.transformation.lineage.graph import ALL, Ref
 
 # Names that need no column: keywords that the parser reads as names, and the hidden columns that every table has.
@@ -79,13 +80,18 @@ class Scope:
         """The columns that a name may mean: several when a join merges them, or when a relation's columns are not all known.
 
         Raises:
-            TracingError: None has that name.
+            NoSuchColumnError: The columns of all are known, and none has that name.
+            TracingError: There is no relation of that name.
         """
         found = self._qualified(table, name) if table else self._bare(name)
         if found is None:
             if table is None and name in _NO_COLUMNS:
                 return ()
-            raise TracingError(f"no relation that is read has the column {f'{table}.{name}' if table else name!r}")
+            source = self._named(table) if table else None
+            if table and source is None:  # an attribute of a column of a composite type, perhaps
+                raise TracingError(f"no relation that is read has the column {f'{table}.{name}'!r}")
+            there = [column for item in ([source] if source else self.sources) for column in item.columns]
+            raise NoSuchColumnError(f"{table}.{name}" if table else name, name, did_you_mean(name, there))
         return found
 
     def star(self, table: str | None) -> Sequence[Item]:
