@@ -61,6 +61,22 @@ def database(empty_database: Warehouse) -> Warehouse:
     return empty_database
 
 
+@pytest.fixture
+def select(monkeypatch: pytest.MonkeyPatch) -> Callable[[Warehouse, Path, Path], None]:
+    """Selects a warehouse, the files and the home as in production: by environment variables, and nothing else of this machine's."""
+
+    def chosen(warehouse: Warehouse, repo: Path, home: Path) -> None:
+        parameters = warehouse.parameters
+        for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("MESH_REPO", str(repo))
+        monkeypatch.setenv("MESH_HOME", str(home))
+        monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
+        monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
+
+    return chosen
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The root of this repository."""

@@ -94,16 +94,18 @@ def mesh_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def mesh(files: Path, empty_database: Warehouse, kept_lineage: Path, mesh_command: Mesh, monkeypatch: pytest.MonkeyPatch) -> Mesh:
+def mesh(
+    files: Path,
+    empty_database: Warehouse,
+    kept_lineage: Path,
+    mesh_command: Mesh,
+    select: Callable[[Warehouse, Path, Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Mesh:
     """Runs ``./mesh`` in the copy, on an empty database, as its launcher would."""
-    parameters = empty_database.parameters
-    for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL", "MESH_DEMO_USERS", "DAGSTER_HOME"):
+    for name in ("MESH_DEMO_USERS", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MESH_REPO", str(files))
-    monkeypatch.setenv("MESH_HOME", str(kept_lineage))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
-
+    select(empty_database, files, kept_lineage)
     return mesh_command
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -110,19 +111,14 @@ def test_the_sensor_runs_within_a_minute_without_anybody_switching_it_on() -> No
 
 
 def test_the_sensor_takes_back_what_has_ended_by_now(
-    empty_database: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty_database: Warehouse, settings: Settings, select: Callable[[Warehouse, Path, Path], None]
 ) -> None:
     """With the clock of the machine, as the daemon runs it."""
     ended = settings.repo / FILE
     ended.write_text(HISTORY.replace("2026-06-30", "2025-06-30").replace("2026-01", "2025-01"))
     apply(empty_database, load_mesh(settings.repo), now=datetime(2025, 3, 1, tzinfo=UTC))
     assert _reads_in_clear(empty_database)
-    parameters = empty_database.parameters
-    monkeypatch.setenv("MESH_REPO", str(settings.repo))
-    monkeypatch.setenv("MESH_HOME", str(settings.home))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
-    monkeypatch.delenv("MESH_ALERT_WEBHOOK", raising=False)
+    select(empty_database, settings.repo, settings.home)
     with dg.build_sensor_context() as context:
         result = access_expiry.evaluate_tick(context)
     assert "took back role customer_profiles_reader_pii from marketing_owner" in str(result.skip_message)

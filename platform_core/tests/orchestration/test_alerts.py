@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -154,14 +154,9 @@ def test_the_webhook_is_not_in_the_settings_text(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_of_any_domain_becomes_an_alert(
-    database: Warehouse, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Warehouse, repo: Path, tmp_path: Path, select: Callable[[Warehouse, Path, Path], None]
 ) -> None:
-    parameters = database.parameters
-    monkeypatch.setenv("MESH_REPO", str(repo))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path))
-    monkeypatch.delenv("MESH_ALERT_WEBHOOK", raising=False)
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
+    select(database, repo, tmp_path)
 
     @dg.asset(key=["sales", "orders", "orders"])
     def orders() -> None:

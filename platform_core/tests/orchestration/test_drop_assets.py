@@ -21,14 +21,9 @@ KEY = dg.AssetKey(["sales", "raw", "by_hand"])
 
 
 @pytest.fixture
-def drop(database: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drop:
+def drop(database: Warehouse, tmp_path: Path, select: Callable[[Warehouse, Path, Path], None]) -> Drop:
     """A drop in a repository of its own, the environment set as in production."""
-    parameters = database.parameters
-    monkeypatch.setenv("MESH_REPO", str(tmp_path))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
-    monkeypatch.delenv("MESH_ALERT_WEBHOOK", raising=False)
+    select(database, tmp_path, tmp_path / "home")
     path = tmp_path / "airbyte" / "sales" / "drops" / "by_hand.yaml"
     path.parent.mkdir(parents=True)
     path.write_text('{"location": "inbox", "pattern": "*.csv", "stream": "by_hand", "settle_seconds": 0}')
@@ -110,7 +105,7 @@ def test_a_broken_file_raises_an_alert_and_the_others_are_told(drop: Drop, datab
     with database.connect_platform() as connection:
         ((domain, title, detail, state),) = connection.execute("SELECT domain, title, detail, state FROM mesh.alerts").fetchall()
     assert (domain, title, state) == ("sales", "the dropped file bad.csv cannot be read", "stored")
-    assert "Line 2 has 2 values, but line 1 names 1 columns" in detail
+    assert "Line 2 has 2 values, but line 1 names 1 column. " in detail
 
 
 def test_what_a_killed_run_loaded_is_told_by_the_next(drop: Drop, database: Warehouse) -> None:

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,12 @@ AT = dt.datetime(2024, 3, 31, 1, 30, 0, 5, UTC)
 
 
 @pytest.fixture
-def warehouse(database: Warehouse, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(
+    database: Warehouse, repo: Path, tmp_path: Path, select: Callable[[Warehouse, Path, Path], None], monkeypatch: pytest.MonkeyPatch
+) -> Warehouse:
     """The test's database, selected as in production: by environment variables."""
-    parameters = database.parameters
-    monkeypatch.setenv("MESH_REPO", str(repo))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
+    select(database, repo, tmp_path / "home")
     monkeypatch.setenv("MESH_LAKE_URL", str(tmp_path / "lake"))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
     return database
 
 

@@ -149,15 +149,9 @@ def test_the_code_version_follows_both_files(repo: Path, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def warehouse(empty_database: Warehouse, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(empty_database: Warehouse, repo: Path, tmp_path: Path, select: Callable[[Warehouse, Path, Path], None]) -> Warehouse:
     """The company's warehouse, selected as in production: by environment variables."""
-    parameters = empty_database.parameters
-    monkeypatch.setenv("MESH_REPO", str(repo))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
-    for name in ("MESH_DATAHUB_URL", "MESH_ALERT_WEBHOOK", "MESH_LAKE_URL"):
-        monkeypatch.delenv(name, raising=False)
+    select(empty_database, repo, tmp_path / "home")
     apply(empty_database, load_mesh(repo))
     known = Settings.load({"MESH_REPO": str(repo), "MESH_HOME": os.environ.get("MESH_TEST_HOME", "")})
     column_lineage(load_mesh(repo), known)  # dbt compiles the projects once for all tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,8 @@ PORT = dg.AssetKey(["inventory", "items", "items"])
 
 
 @pytest.fixture
-def warehouse(empty_database: Warehouse, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    parameters = empty_database.parameters
-    monkeypatch.setenv("MESH_REPO", str(repo))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
+def warehouse(empty_database: Warehouse, repo: Path, tmp_path: Path, select: Callable[[Warehouse, Path, Path], None]) -> Warehouse:
+    select(empty_database, repo, tmp_path / "home")
     apply(empty_database, load_mesh(repo))
     return empty_database
 

@@ -16,13 +16,9 @@ Tick = Callable[[], list[dg.RunRequest]]
 
 
 @pytest.fixture
-def warehouse(database: Warehouse, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(database: Warehouse, repo: Path, tmp_path: Path, select: Callable[[Warehouse, Path, Path], None]) -> Warehouse:
     """The test's database, selected as in production: by environment variables."""
-    parameters = database.parameters
-    monkeypatch.setenv("MESH_REPO", str(repo))
-    monkeypatch.setenv("MESH_HOME", str(tmp_path))
-    monkeypatch.setenv("MESH_WAREHOUSE_DSN", f"postgresql://{parameters['host']}:{parameters['port']}/{parameters['dbname']}")
-    monkeypatch.setenv("PGPASSFILE", parameters["passfile"])
+    select(database, repo, tmp_path)
     return database
 
 
