@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,11 @@ def test_alerts_are_listed_newest_first_and_status_counts_them(mesh: Mesh, appli
     assert listed.index("inventory run of [b] failed\n  x\n  y\n  run r1, stored\n") < listed.index("sales run of [a] failed")
     assert [alert["title"] for alert in mesh("alerts", "--domain", "sales", "--json").json()["alerts"]] == ["run of [a] failed"]
     assert "2 alerts in the last day, the latest of inventory at" in mesh("status").err
-    assert mesh("status", "--json").json()["alerts_of_last_day"] == 2
+    with applied.warehouse.connect_platform() as connection:
+        more = "INSERT INTO mesh.alerts (domain, title, detail, state, raised_at) SELECT 'sales', 't', 'd', 'stored', %s FROM generate_series(1, 100)"
+        for at in (datetime.now(UTC), datetime.now(UTC) - timedelta(days=2)):
+            connection.execute(more, (at,))
+    assert mesh("status", "--json").json()["alerts_of_last_day"] == 102, "all of the day, and none of the days before"
     assert "did you mean 'sales'" in mesh("alerts", "--domain", "sals").err
 
 

@@ -33,24 +33,26 @@ class Raised:
     raised_at: datetime
 
 
-def raised(connection: Connection, domains: Iterable[str] | None, limit: int) -> list[Raised]:
-    """The newest alerts first, of all domains by default."""
+def raised(
+    connection: Connection, domains: Iterable[str] | None = None, *, limit: int | None = None, since: datetime | None = None
+) -> list[Raised]:
+    """The newest alerts first; of all domains, all times and however many by default."""
     from psycopg.rows import class_row
 
     wanted = list(domains) if domains is not None else None
     with connection.cursor(row_factory=class_row(Raised)) as cursor:
         return cursor.execute(
             """SELECT id, domain, title, detail, run_id, state, failure, raised_at FROM mesh.alerts
-               WHERE %(domains)s::text[] IS NULL OR domain = ANY(%(domains)s) ORDER BY id DESC LIMIT %(limit)s""",
-            {"domains": wanted, "limit": limit},
+               WHERE (%(domains)s::text[] IS NULL OR domain = ANY(%(domains)s)) AND (%(since)s::timestamptz IS NULL OR raised_at >= %(since)s)
+               ORDER BY id DESC LIMIT %(limit)s""",
+            {"domains": wanted, "since": since, "limit": limit},
         ).fetchall()
 
 
 def of_last_day(session: Session) -> list[Raised]:
     """What was raised in the last 24 hours, the newest first."""
     with session.warehouse.connect_platform(autocommit=True) as connection:
-        since = datetime.now(UTC) - timedelta(days=1)
-        return [alert for alert in raised(connection, None, 100) if alert.raised_at >= since]
+        return raised(connection, since=datetime.now(UTC) - timedelta(days=1))
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +76,7 @@ def alerts(
     session = Session.open()
     wanted = session.domains([domain]) if domain else None
     with session.warehouse.connect_platform(autocommit=True) as connection:
-        found = raised(connection, wanted, limit)
+        found = raised(connection, wanted, limit=limit)
     if as_json:
         print_json({"alerts": [alert.__dict__ for alert in found]})
         return
