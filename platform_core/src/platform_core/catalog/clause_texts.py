@@ -75,7 +75,7 @@ def product_links(product: DataProduct) -> list[dict[str, Any]]:
 
 def column_words(contract: Contract, table: Table, column: Column) -> str | None:
     """What a contract says of a column for people beyond its description. Examples of personal data are left out."""
-    raw = next((item for item in raw_table(contract, table).get("properties") or () if item["name"] == column.name), {})
+    raw = _raw_column(contract, table, column)
     sources, examples = raw.get("transformSourceObjects"), [] if column.personal else raw.get("examples")
     words = (
         "Deprecated." if raw.get("deprecated") else None,
@@ -90,14 +90,16 @@ def column_words(contract: Contract, table: Table, column: Column) -> str | None
 
 def critical(contract: Contract, table: Table, column: Column) -> bool:
     """Whether the contract calls a column a critical data element."""
-    return any(
-        item["name"] == column.name and item.get("criticalDataElement") for item in raw_table(contract, table).get("properties") or ()
-    )
+    return bool(_raw_column(contract, table, column).get("criticalDataElement"))
 
 
 def raw_table(contract: Contract, table: Table) -> _Mapping:
     """The table as the file has it."""
     return next((item for item in contract.raw.get("schema") or () if item["name"] == table.name), {})
+
+
+def _raw_column(contract: Contract, table: Table, column: Column) -> _Mapping:
+    return next((item for item in raw_table(contract, table).get("properties") or () if item["name"] == column.name), {})
 
 
 def _service_levels(contract: Contract) -> dict[str, Any]:
