@@ -11,20 +11,18 @@ import typer
 import yaml
 
 from platform_core.cli.ingest_drop import drop_names
-from platform_core.contracts import did_you_mean
+from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
 from platform_core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from platform_core.ingestion import Connection
 
-_OTHER_FOLDERS = {"locks", "manifests"}
-
 
 def connection_names(repo: Path) -> list[str]:
     """``<domain>/<connection>`` of every connection file."""
     found = (repo / "airbyte").glob("*/*.yaml")
-    return sorted(f"{path.parent.name}/{path.stem}" for path in found if path.parent.name not in _OTHER_FOLDERS)
+    return sorted(f"{path.parent.name}/{path.stem}" for path in found if path.parent.name not in naming.AIRBYTE_SHARED)
 
 
 def find_connection(repo: Path, name: str) -> Connection:

@@ -10,6 +10,7 @@ import typer
 from platform_core.cli.connection_names import paths_from
 from platform_core.cli.listing import listing, print_listing
 from platform_core.cli.session import AsJson, Session, err, out, print_json
+from platform_core.contracts import naming
 from platform_core.errors import MeshError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _stored(session: Session) -> list[StoredConnector]:
     repo = session.settings.repo
     folders = [path.name for path in sorted((repo / "airbyte").iterdir()) if path.is_dir()] if (repo / "airbyte").is_dir() else []
     with paths_from(repo):  # a file that cannot be read may need any of them: its error ends the command
-        connections = [one for name in folders if name not in {"locks", "manifests"} for one in load_connections(repo, name)]
+        connections = [one for name in folders if name not in naming.AIRBYTE_SHARED for one in load_connections(repo, name)]
     return stored_connectors(repo, session.settings.home, connections)
 
 

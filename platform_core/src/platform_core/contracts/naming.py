@@ -18,6 +18,8 @@ KEEPER_ROLE = "mesh_keeper"
 QUERY_ROLE_PREFIX = "mesh_query_"
 """Begin of a login's name, the database's oid follows: where the platform's role is a superuser this one reads, and can do nothing else."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+AIRBYTE_SHARED = ("locks", "manifests")
+"""Folders of ``airbyte/`` that are no domain's."""
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-@")
 
 ColumnName = tuple[str, str, str]

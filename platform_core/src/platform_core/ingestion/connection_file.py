@@ -29,7 +29,6 @@ from platform_core.ingestion.manifest import MANIFESTS, Manifest, read_manifest,
 from platform_core.ingestion.placeholders import PLACEHOLDER_REMEDY, placeholder_problem
 
 FOLDER = "airbyte"
-_NOT_DOMAINS = {"locks", MANIFESTS}
 _SECRET_KEY = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
 _TYPE_NAMES = {
     dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a whole number", float: "a number", type(None): "nothing",
@@ -73,7 +72,7 @@ def check_connections(repo: Path, domain: str | None = None) -> tuple[Problem, .
     folder = repo / FOLDER
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     unused = [problem for path in sorted((folder / MANIFESTS).glob("*.yaml")) for problem in read_manifest(path)[1]]
-    found = [problem for name in names if name not in _NOT_DOMAINS for problem in _read_domain(repo, name)[1]]
+    found = [problem for name in names if name not in naming.AIRBYTE_SHARED for problem in _read_domain(repo, name)[1]]
     return tuple(dict.fromkeys([*CONNECTION_SCHEMA.problems(repo), *unused, *found]))  # a manifest is read by each connection that names it
 
 

@@ -16,7 +16,7 @@ _SHAPE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _DOMAIN_LENGTH = 30  # deploy/chart/values.schema.json: names of Kubernetes objects are made of it
 _RESERVED = {
     **dict.fromkeys(("platform", "webserver", "daemon", "unassigned", "workspace", "instance", "environment"), "a part of the deployment"),
-    **dict.fromkeys(("locks", "manifests"), "a folder of airbyte/"),
+    **dict.fromkeys(naming.AIRBYTE_SHARED, "a folder of airbyte/"),
     **dict.fromkeys(("mesh", "public", "postgres", "information_schema"), "a schema or role of the database"),
     **dict.fromkeys(("dagster", "dbt", "datahub", "domains", "tests", "conftest"), "a Python package of the platform"),
 }
