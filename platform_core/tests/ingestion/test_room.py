@@ -6,8 +6,10 @@ import psycopg
 import pytest
 from scripted_source import complete, record, state, stream
 
-from platform_core.ingestion import LoadError
+from platform_core.ingestion import LoadError, loader, run_replay
+from platform_core.ingestion.replay_plan import ALL
 from platform_core.ingestion.room import beyond_its_room
+from platform_core.lake import RawCopyError, raw_copy
 
 
 def columns(number: int) -> dict[str, dict[str, str]]:
@@ -42,3 +44,29 @@ def test_a_full_disk_of_the_warehouse_is_said(make_source):
     error = beyond_its_room(psycopg.errors.DiskFull('could not extend file "base/5/1": No space left on device\nHINT: x'), connection)
     assert 'the disk of the warehouse is full: could not extend file "base/5/1": No space left on device' in str(error)
     assert "goes on from there" in (error.remedy or "")
+
+
+def test_what_was_committed_before_the_lake_was_full_is_replayed_too(make_source, monkeypatch):
+    source = make_source({"orders": "incremental_deduped"}, [stream("orders")])
+    source.script = [record("orders", {"id": 1}), state("orders", {"id": 1}, 1), *complete("orders")]
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(RawCopyError, match="No space left"):
+        patch.setattr(loader, "COMMIT_SECONDS", 0.0)  # the state is worth a commit
+        patch.setattr(raw_copy.Sink, "close", full)
+        source.sync()
+    assert source.query("SELECT id FROM sales_raw.orders") == [(1,)]
+    assert source.query("SELECT status, raw_object, error LIKE '%%No space left%%' FROM mesh.syncs") == [("failed", None, True)]
+
+    source.script = [record("orders", {"id": 2}), state("orders", {"id": 2}, 1), *complete("orders")]
+    source.sync()
+    assert source.calls()[-1].startswith("read [") and '"id": 1' in source.calls()[-1]
+    settled = "SELECT status, raw_object IS NOT NULL, error IS NOT NULL FROM mesh.syncs ORDER BY started_at"
+    assert source.query(settled) == [("failed", True, True), ("succeeded", True, False)]
+
+    with source.warehouse.connect_domain("sales", autocommit=True) as session:
+        session.execute("DROP TABLE sales_raw.orders")
+    run_replay(source.connection, ALL, warehouse=source.warehouse, settings=source.settings)
+    assert source.query("SELECT id FROM sales_raw.orders ORDER BY id") == [(1,), (2,)]

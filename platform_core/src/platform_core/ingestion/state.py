@@ -134,13 +134,33 @@ def write_generation(session: Session, domain: str, connection: str, *, stream: 
     )
 
 
-def dead_syncs(session: Session, domain: str, connection: str) -> list[str]:
-    """Syncs whose row still says running, oldest first. Under our lock they belong to processes that were killed."""
+@dataclass(frozen=True)
+class UnsettledSync:
+    """A sync whose raw copy is not finished.
+
+    Attributes:
+        sync_id: Its name.
+        status: ``running`` when its process was killed; ``failed`` or ``cancelled`` when the lake refused the end of the raw copy.
+    """
+
+    sync_id: str
+    status: str
+
+
+def unsettled_syncs(session: Session, domain: str, connection: str) -> list[UnsettledSync]:
+    """The syncs that may have committed rows which no finished raw copy holds, oldest first. Asked under the connection's lock."""
     rows = session.execute(
-        "SELECT sync_id FROM mesh.syncs WHERE domain = %s AND connection = %s AND status = 'running' ORDER BY started_at",
+        "SELECT sync_id, status FROM mesh.syncs WHERE domain = %s AND connection = %s AND (status = 'running'"
+        " OR raw_object IS NULL AND status IN ('failed', 'cancelled') AND jsonb_path_exists(streams, '$.*.committed ? (@ == true)'))"
+        " ORDER BY started_at",
         (domain, connection),
     )
-    return [row[0] for row in rows]
+    return [UnsettledSync(*row) for row in rows]
+
+
+def note_raw_object(session: Session, sync_id: str, raw_object: str) -> None:
+    """Writes where the raw copy of a sync is that was finished after its end."""
+    session.execute("UPDATE mesh.syncs SET raw_object = %s WHERE sync_id = %s", (raw_object, sync_id))
 
 
 def start_sync(session: Session, sync_id: str, domain: str, connection: str, connector: str) -> None:
