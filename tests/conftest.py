@@ -29,6 +29,7 @@ from platform_core.warehouse import Warehouse
 
 USERS = 400
 PATIENCE_SECONDS = 120.0  # for what takes seconds on a machine with nothing else to do
+LOOK_SECONDS = 0.5  # between two looks, which cost the platform under test some work
 _COPIED = ("domains", "dbt_projects", "airbyte", "platform_core", "workspace.yaml", "pyproject.toml", "uv.lock", "mesh")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "tests", ".pytest_cache", "target", "logs")
 
@@ -183,7 +184,9 @@ def running_platform(published_platform: Platform) -> Iterator[Platform]:
 @pytest.fixture
 def quiet_platform(running_platform: Platform) -> Iterator[Platform]:
     """The platform when nothing runs, and nothing is about to."""
-    wait_for("quiet", _Quiet(running_platform).look)
+    settings = Settings.load({"MESH_REPO": str(running_platform.repo), "MESH_HOME": str(running_platform.home)})
+    with dg.DagsterInstance.from_config(str(instance_home(settings))) as instance:
+        wait_for("quiet", _Quiet(running_platform, instance).look)
     yield running_platform
     wait_for("quiet", lambda: None not in _ends(running_platform))
 
@@ -197,8 +200,9 @@ def _ends(platform: Platform) -> list[float | None]:
 class _Quiet:
     """Whether every location has looked for news, from start to end, since the last run ended, and found none."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, instance: dg.DagsterInstance) -> None:
         self._platform = platform
+        self._instance = instance
         self._looks: dict[str, set[float]] = {}
 
     def look(self) -> bool:
@@ -219,12 +223,10 @@ class _Quiet:
     def _begun(self) -> dict[str, float]:
         """When the conditions of each location were last begun to be evaluated."""
         found: dict[str, float] = {}
-        settings = Settings.load({"MESH_REPO": str(self._platform.repo), "MESH_HOME": str(self._platform.home)})
-        with dg.DagsterInstance.from_config(str(instance_home(settings))) as instance:
-            for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
-                if state.instigator_name == SENSOR:
-                    location = state.origin.repository_origin.code_location_origin.location_name
-                    found[location] = float(getattr(state.instigator_data, "last_tick_timestamp", None) or 0)
+        for state in self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
+            if state.instigator_name == SENSOR:
+                location = state.origin.repository_origin.code_location_origin.location_name
+                found[location] = float(getattr(state.instigator_data, "last_tick_timestamp", None) or 0)
         return found
 
 
@@ -234,7 +236,7 @@ def wait_for(what: str, look: Callable[[], Any], seconds: float = 240) -> Any:
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.2)
+        time.sleep(LOOK_SECONDS)
     pytest.fail(f"{what}: not within {seconds:.0f} s")
 
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect, sync_playwright
@@ -79,9 +80,9 @@ def browser(chromium: str) -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A visitor who has never been here: nothing is remembered of the layout."""
+    """One visitor for all tests: the scripts of the interface, some megabytes, are fetched once."""
     visitor = browser.new_context(viewport=_VIEWPORT)
     visitor.set_default_timeout(_PATIENCE_MS)
     yield visitor
@@ -96,11 +97,22 @@ def faults() -> Faults:
 
 @pytest.fixture
 def page(context: BrowserContext, faults: Faults) -> Iterator[Page]:
-    """A page that is watched: a test fails for what goes wrong behind it, too."""
+    """A page that is watched: a test fails for what goes wrong behind it, too. Nobody has been here before, as far as it knows."""
     opened = context.new_page()
     faults.watch(opened)
     yield opened
+    _forget(opened)
+    opened.close()
     assert not faults.found, "\n".join(faults.found)
+
+
+def _forget(page: Page) -> None:
+    """Removes what the interface remembers in the browser: layout, folded groups, answers of the server."""
+    place = urlsplit(page.url)
+    page.goto("about:blank")  # so that nobody writes it again
+    if place.netloc:
+        everything = {"origin": f"{place.scheme}://{place.netloc}", "storageTypes": "all"}
+        page.context.new_cdp_session(page).send("Storage.clearDataForOrigin", everything)
 
 
 @pytest.fixture(scope="session")
