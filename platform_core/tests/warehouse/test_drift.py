@@ -166,3 +166,26 @@ def test_what_a_domain_makes_later_is_for_nobody_else(warehouse: Warehouse) -> N
         ).fetchall()
         connection.rollback()
     assert rows == [(False, False, False, True)]
+
+
+def test_a_table_that_somebody_put_among_the_platforms_stops_no_apply_and_goes_with_prune(warehouse: Warehouse) -> None:
+    """It has no column that says whose a row is, so none of the platform's policies fits it."""
+    with warehouse.connect_platform(autocommit=True) as admin:
+        admin.execute(
+            "CREATE TABLE mesh.odd (a int PRIMARY KEY); GRANT SELECT ON mesh.odd TO drift_b_owner; ALTER ROLE drift_a_job CREATEDB"
+        )
+        found = plan(admin, MESH)
+    assert {step.kind for step in found} == {"drift"}
+    steps = {str(step): step.prune for step in found}
+    assert steps == {
+        "revoke createdb from role drift_a_job": False,
+        "revoke select on mesh.odd from drift_b_owner": False,
+        "drop table mesh.odd": True,
+    }
+    assert "drop table mesh.odd" not in {str(step) for step in apply(warehouse, MESH)}
+    with warehouse.connect_platform(autocommit=True) as admin:
+        assert [str(step) for step in plan(admin, MESH)] == ["drop table mesh.odd"]
+        admin.execute("GRANT SELECT ON mesh.odd TO drift_b_owner")
+    apply(warehouse, MESH, prune=True)
+    with warehouse.connect_platform(autocommit=True) as admin:
+        assert plan(admin, MESH) == ()

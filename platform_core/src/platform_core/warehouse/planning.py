@@ -16,7 +16,7 @@ from platform_core.warehouse.change import Change
 from platform_core.warehouse.declared import Declared, declare, read_record
 from platform_core.warehouse.made import made
 from platform_core.warehouse.observed import Observed, observe
-from platform_core.warehouse.platform_tables import platform_changes, platform_files, upgraded
+from platform_core.warehouse.platform_tables import foreign_tables, platform_changes, platform_files, upgraded
 from platform_core.warehouse.reading import READS_ALL
 from platform_core.warehouse.removal import removals
 
@@ -61,13 +61,15 @@ def make_plan(connection: Connection, mesh: Mesh, sources: Iterable[Source] = ()
         schemas = {*declared.access.schemas, *(item[1] for item in recorded if item[0] == "schema")}
         owners = {*declared.access.schemas.values(), *(item[1] for item in recorded if item[0] == "role")}
         found = observe(connection, schemas, owners, naming.PLATFORM_SCHEMA)
+        anew = upgraded(connection, files, recorded)
         steps = [
             *difference.roles(declared, found),
             *platform_changes(connection, files, found, recorded),
             *difference.memberships(declared, found),
-            *difference.schemas(declared, found, upgraded=upgraded(connection, files, recorded)),
+            *difference.schemas(declared, found, upgraded=anew),
             *difference.defaults(declared, found),
             *difference.privileges(declared, found),
+            *foreign_tables(files, found, upgraded=anew),
             *removals(connection, mesh, declared, found),
         ]
         _search_path(connection, path)

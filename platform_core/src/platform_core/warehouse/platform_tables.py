@@ -111,6 +111,16 @@ def platform_changes(connection: Connection, files: PlatformFiles, found: Observ
     yield from _row_security(files, found, by_hand=_stamp(connection, files) in recorded)
 
 
+def foreign_tables(files: PlatformFiles, found: Observed, *, upgraded: bool) -> Iterator[Change]:
+    """Tables that stand among the platform's, and no file makes: they go with ``--prune``, after what was granted on them."""
+    names = {name for (schema, name), state in found.relations.items() if schema == naming.PLATFORM_SCHEMA and state.kind in "rp"}
+    kind: Kind = "remove" if upgraded else "drift"
+    detail = "this version does not have it" if upgraded else "was made by hand"
+    for name in sorted(names - files.tables.keys()):
+        statement = sql.SQL("DROP TABLE {}").format(sql.Identifier(naming.PLATFORM_SCHEMA, name))
+        yield Change("drop", f"table {naming.PLATFORM_SCHEMA}.{name}", statement, kind=kind, prune=True, detail=detail)
+
+
 def upgraded(connection: Connection, files: PlatformFiles, recorded: Mapping[Item, object]) -> bool:
     """Whether another version of the platform applied last."""
     return any(item[0] == "files" for item in recorded) and _stamp(connection, files) not in recorded
@@ -127,6 +137,8 @@ def _parts_changes(connection: Connection, files: PlatformFiles, recorded: Mappi
     for kind, name in sorted(then.keys() | now.keys()):
         if now.get((kind, name)) == then.get((kind, name)):
             continue
+        if kind != "function" and name.partition(".")[0] not in files.tables:
+            continue  # part of a table that no file makes: that table is the finding
         made = (kind, name) in then
         detail = "was made by hand" if not made else "is gone" if (kind, name) not in now else "was altered by hand"
         table, _, part = name.partition(".")
@@ -179,7 +191,7 @@ def _row_security(files: PlatformFiles, found: Observed, *, by_hand: bool) -> It
     kind: Kind = "drift" if by_hand else "change"
     altered = "was altered by hand" if by_hand else "is another one in this version"
     existing = {name: state for (schema, name), state in found.relations.items() if schema == naming.PLATFORM_SCHEMA and state.kind in "rp"}
-    for table in sorted(files.tables.keys() | existing.keys()):
+    for table in sorted(files.tables):
         target, state = sql.Identifier(naming.PLATFORM_SCHEMA, table), existing.get(table)
         wanted = _policies(table, files.marks.get(table, ""), files.subjects.get(table, ()))
         secure = sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target)
