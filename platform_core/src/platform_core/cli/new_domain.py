@@ -72,15 +72,7 @@ def _files(session: Session, name: str, description: str, owner: str, product: s
     if product is None:
         return files | {f"dbt_projects/{name}_dbt/models/.gitkeep": ""}
     starting.check_product_name(name, product, session.mesh)
-    draft = starting.ProductDraft(
-        name,
-        product,
-        product.replace("_", " ").capitalize(),
-        f"Say in one sentence what {name}.{product} gives.",
-        owner,
-        f"{name}-data",
-        (),
-    )
+    draft = starting.ProductDraft.begun(name, product, owner, f"{name}-data")
     return files | starting.product_files(starting.from_nothing(draft, product))
 
 

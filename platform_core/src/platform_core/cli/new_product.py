@@ -95,29 +95,16 @@ def product(
             from_model, from_stream, inputs, kind = _asked(session, domain, kind)
         if from_model and kind == "python":
             raise MeshError(f"the model {from_model!r} builds the table already", remedy="leave out --kind python, or the model")
-        default = short.replace("_", " ").capitalize()
-        said = description or (
-            typer.prompt("what do consumers get, in one sentence") if manner.ask else f"Say in one sentence what {name} gives."
-        )
+        purpose = description or (typer.prompt("what do consumers get, in one sentence") if manner.ask else None)
         answers, named_team = starting.answerable(repo, session.mesh, domain, owner, team)
-        draft = starting.ProductDraft(
-            domain,
-            short,
-            title or default,
-            said,
-            owner_of(repo, answers, ask=manner.ask),
-            named_team,
-            (),
+        draft = starting.ProductDraft.begun(
+            domain, short, owner_of(repo, answers, ask=manner.ask), named_team, title=title, purpose=purpose
         )
         named = starting.check_table_name(table or short)
         start, notes = _start(session, draft, named, from_model, from_stream, inputs or [], kind)
-        starting.check_candidate(repo, start)
-        changes = starting.new_files(repo, starting.product_files(start))
-        if start.examples is not None:
-            changes = changes.and_(starting.new_files(repo, starting.shared_files(domain), keep=True))
         finish(
             repo,
-            changes,
+            starting.product_changes(repo, start),
             manner,
             said={"product": name, "contract": draft.contract_id, "notes": notes},
             following=f"./mesh lint && ./mesh apply && ./mesh test domains/{domain}",

@@ -51,12 +51,11 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
         repo = find_repo(request.target_path.parent)
         mesh = load_mesh(repo)
         starting.check_product_name(domain, name, mesh)
-        title, purpose = name.replace("_", " ").capitalize(), params.description or f"Say in one sentence what {domain}.{name} gives."
         found = [starting.input_of(params.input, mesh)] if params.input else []
         inputs = tuple(port for _, port in found)
         owner, team = starting.answerable(repo, mesh, domain, params.owner)
         owner = starting.checked_owner(owner or git_user(repo))
-        draft = starting.ProductDraft(domain, name, title, purpose, owner, team, (), inputs)
+        draft = starting.ProductDraft.begun(domain, name, owner, team, purpose=params.description, inputs=inputs)
         table = starting.check_table_name(params.table or name)
         if params.model and params.kind == "python":
             raise ContractError(f"the model {params.model!r} builds the table already", remedy="leave out --kind python, or the model")
@@ -73,11 +72,7 @@ class DataProductScaffolder(dg.Scaffolder[DataProductParams]):
             start = starting.from_input(draft, table, found[0][0], params.kind)
         else:
             start = starting.from_nothing(draft, table, params.kind)
-        starting.check_candidate(repo, start)
-        changes = starting.new_files(repo, starting.product_files(start))
-        if start.examples is not None:
-            changes = changes.and_(starting.new_files(repo, starting.shared_files(domain), keep=True))
-        starting.write(repo, changes)
+        starting.write(repo, starting.product_changes(repo, start))
 
 
 class AirbyteConnectionScaffolder(dg.Scaffolder[AirbyteConnectionParams]):

@@ -1,6 +1,5 @@
 """New domains and products: what their files say, decided as plain data, and written together."""
 
-from platform_core.transformation.starting.candidates import check_candidate, has_dbt_project
 from platform_core.transformation.starting.column_types import logical_type
 from platform_core.transformation.starting.domain_changes import domain_changes
 from platform_core.transformation.starting.domain_files import VERSION, dbt_files, domain_files
@@ -8,6 +7,7 @@ from platform_core.transformation.starting.draft import ColumnDraft, InputDraft,
 from platform_core.transformation.starting.files import FileChanges, new_files, write
 from platform_core.transformation.starting.names import check_domain_name, check_product_name, check_table_name, fitting, locked_packages
 from platform_core.transformation.starting.ownership import answerable, checked_owner
+from platform_core.transformation.starting.product_changes import product_changes
 from platform_core.transformation.starting.product_files import (
     Kind,
     ProductStart,
@@ -17,7 +17,6 @@ from platform_core.transformation.starting.product_files import (
     from_stream,
     input_of,
     product_files,
-    shared_files,
 )
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "ProductStart",
     "TableDraft",
     "answerable",
-    "check_candidate",
     "check_domain_name",
     "check_product_name",
     "check_table_name",
@@ -43,12 +41,11 @@ __all__ = [
     "from_model",
     "from_nothing",
     "from_stream",
-    "has_dbt_project",
     "input_of",
     "locked_packages",
     "logical_type",
     "new_files",
+    "product_changes",
     "product_files",
-    "shared_files",
     "write",
 ]

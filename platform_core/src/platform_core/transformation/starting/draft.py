@@ -89,6 +89,22 @@ class ProductDraft:
     support_url: str | None = None
     tags: tuple[str, ...] = ()
 
+    @classmethod
+    def begun(
+        cls,
+        domain: str,
+        name: str,
+        owner: str,
+        team: str,
+        *,
+        title: str | None = None,
+        purpose: str | None = None,
+        inputs: tuple[InputDraft, ...] = (),
+    ) -> ProductDraft:
+        """A product without tables yet; where no words are given, with some that ask for them."""
+        given = title or name.replace("_", " ").capitalize()
+        return cls(domain, name, given, purpose or f"Say in one sentence what {domain}.{name} gives.", owner, team, (), inputs)
+
     @property
     def id(self) -> str:
         """``<domain>.<product>``."""

@@ -12,7 +12,7 @@ from platform_core.contracts.problem import did_you_mean
 from platform_core.transformation.project import TransformationError
 from platform_core.transformation.starting.column_types import example_value, logical_type
 from platform_core.transformation.starting.dbt_text import model_yaml, project_name, select_text, singular_test, source_yaml
-from platform_core.transformation.starting.domain_tests import ExampleInput, domain_conftest, product_test
+from platform_core.transformation.starting.domain_tests import ExampleInput, product_test
 from platform_core.transformation.starting.draft import ColumnDraft, InputDraft, ProductDraft, TableDraft
 from platform_core.transformation.starting.product_text import contract_text, product_text
 from platform_core.transformation.starting.python_asset import Upstream, asset_path, asset_text
@@ -58,11 +58,6 @@ def product_files(start: ProductStart) -> dict[str, str]:
     if start.examples is not None:
         files[f"domains/{draft.domain}/tests/test_{draft.name}.py"] = product_test(draft, start.examples, start.served)
     return files
-
-
-def shared_files(domain: str) -> dict[str, str]:
-    """What the product's test needs of the domain; kept when it is there."""
-    return {f"domains/{domain}/tests/conftest.py": domain_conftest(domain)}
 
 
 def from_nothing(draft: ProductDraft, table: str, kind: Kind = "sql") -> ProductStart:
