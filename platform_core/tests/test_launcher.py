@@ -11,6 +11,18 @@ from pathlib import Path
 import pytest
 
 
+def test_a_home_that_cannot_be_written_is_said_before_anything_is_made(repo: Path, tmp_path: Path) -> None:
+    """Somebody else's clone, or a read-only disk; stood in by a file where the folder would be, which stops the superuser too."""
+    (tmp_path / "home").touch()
+    environment = {**os.environ, "MESH_HOME": str(tmp_path / "home")}
+    started = subprocess.run([sys.executable, str(repo / "mesh"), "lint"], env=environment, capture_output=True, text=True, check=False)
+    assert started.returncode == 1
+    assert started.stderr.splitlines() == [
+        f"mesh: {tmp_path / 'home'} cannot be written",
+        "  remedy: choose a folder of your own for the environment and the data: export MESH_HOME=~/mesh-home",
+    ]
+
+
 @pytest.mark.parametrize(
     ("locked", "there", "said", "remedy"),
     [

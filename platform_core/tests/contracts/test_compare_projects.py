@@ -87,3 +87,19 @@ def test_a_table_that_moves_to_another_contract_is_gone_for_those_who_read_it(co
     found = {(change.ruling.name, change.subject, bool(change.hits)) for change in report.changes}
     assert {("contract-removed", "sales.orders.orders", True), ("contract-added", "sales.orders.lines", False)} <= found
     assert report.exit_code() == 1
+
+
+def test_a_new_project_and_what_is_said_of_a_new_model_change_no_rows(company: State) -> None:
+    added = {
+        "dbt_projects/finance_dbt/dbt_project.yml": b"name: finance_dbt",
+        "dbt_projects/finance_dbt/macros/cents.sql": MACROS.encode(),
+        "dbt_projects/finance_dbt/models/late.sql": b"select 1 as one",
+        f"{PROJECT}/models/new.sql": b"select 1 as one",
+        f"{PROJECT}/models/new.yml": b"models: [{name: new}, {name: orders, config: {materialized: view}}]",
+    }
+    report = compare(company, State("after", {**company.files, **added}))
+    assert [(change.subject, change.path, change.ruling.name) for change in report.changes] == [
+        ("finance/late", "", "model-added"),
+        ("sales/new", "", "model-added"),
+        ("sales_dbt", "models.orders", "project-changed"),
+    ]

@@ -24,13 +24,16 @@ _Fed = Callable[[str, str | None], tuple[str, ...]]
 def project_changes(old: State, new: State, fed: _Fed) -> Iterator[Change]:
     """Changes of a project's macros, settings, and of what its property files say about how models and sources are read or built.
 
+    A project that is new, and what is said of a model that is, change nobody's rows.
+
     Args:
         old: The state before.
         new: The state after.
         fed: The contracts that hang on a domain's model, by domain and model; of all its models for None.
     """
+    known = {path.split("/", 2)[1] for path in old.files if path.startswith("dbt_projects/")}
     for path in {**old.files, **new.files}:
-        if old.files.get(path) == new.files.get(path):
+        if old.files.get(path) == new.files.get(path) or (path.startswith("dbt_projects/") and path.split("/", 2)[1] not in known):
             continue
         if match := _MACRO_FILE.fullmatch(path):
             if _text(old, path) != _text(new, path):
@@ -44,6 +47,8 @@ def project_changes(old: State, new: State, fed: _Fed) -> Iterator[Change]:
         elif match := _PROPERTIES.fullmatch(path):
             before, after = (_entries(_said(state, path)) for state in (old, new))
             for kind, name in _other_keys(before, after):
+                if kind == "models" and (match["domain"], name) in new.models and (match["domain"], name) not in old.models:
+                    continue
                 contracts = fed(match["domain"], name if kind != "sources" else None)
                 yield _change(old, new, path, match["domain"], f"{kind}.{name}", contracts)
 
