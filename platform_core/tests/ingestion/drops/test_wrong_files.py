@@ -53,6 +53,7 @@ WRONG: list[tuple[str, str, str | bytes, list[str]]] = [
     ("an archive named as a workbook", "a.xlsx", archive("a.csv", "id\n1\n"), ["it is an archive (zip)", "Unpack it"]),
     ("a login page", "a.csv", "\ufeff\n<!DOCTYPE html><html><body>Sign in</body></html>", ["it is a web page", "log in, and download it again"]),
     ("a title above the header", "a.csv", "Sales 2026\n\nid,name\n1,Ann\n", ["Line 3 has 2 values, but line 1 names 1 column.", "If line 1 is a title, remove it"]),
+    ("a title above semicolons", "a.csv", "Sales 2026\nid;name\n1;Ann\n", ["Line 2 has 2 values, but line 1 names 1 column.", "If line 1 is a title, remove it"]),
     ("a space before a quote", "a.csv", 'id, name\n1, "Doe, Ann"\n', ["Line 2 has 3 values", "Remove the space before the quotation mark in line 2"]),
     ("a row too wide", "a.csv", f"{','.join(f'c{number}' for number in range(1400))}\n{','.join('7' * 1400)}\n", ["too many of the file's 1,400 columns", "Turn the table round"]),
     ("an empty first sheet", "a.xlsx", workbook([], more={"Data": [["id"]]}), ["Row 1 of the sheet 'Sheet' should hold the names"]),

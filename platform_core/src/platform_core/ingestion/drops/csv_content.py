@@ -189,7 +189,10 @@ def _fits(path: Path, encoding: str) -> bool:
 
 
 def _delimiter(path: Path, encoding: str, header_row: int) -> str:
-    """The separator that cuts the first rows into the most columns, all rows alike; a comma when none does."""
+    """The separator that cuts the first rows into the most columns, all rows alike; a comma when none does.
+
+    One that cuts every row but the header is taken too: a title stands above the header, and the first row will say so.
+    """
     with path.open(encoding=encoding, newline="") as text:
         for _ in range(header_row - 1):
             text.readline()
@@ -205,7 +208,12 @@ def _delimiter(path: Path, encoding: str, header_row: int) -> str:
                     break
         except csv.Error:  # a wrong separator finds quotes in strange places, a sample may end within a value
             pass
-        if not rows or (width := len(rows[0])) < 2:
+        if not rows:
+            continue
+        if (width := len(rows[0])) < 2:
+            widths = {len(row) for row in rows[1:]}
+            if best_score == (0.0, 0) and len(rows) > 2 and len(widths) == 1 and widths != {1}:
+                best = delimiter
             continue
         # 1.234,56;7,5 has commas too: the separator is what the header has as often as the rows.
         alike = sum(len(row) == width for row in rows) / len(rows)
