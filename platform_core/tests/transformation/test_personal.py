@@ -179,6 +179,19 @@ def test_a_column_that_nothing_has_is_one_error_where_it_is_named(bench: Bench) 
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        f"select date_trunc as z from (select date_trunc('day', now()), id {PORT}) as q",
+        "select value as z from jsonb_each_text('{}'), shop_customers.customers",
+        "select row_number::text as z from (select row_number() over () from shop_customers.customers) as q",
+    ],
+)
+def test_a_column_that_postgres_names_by_itself_is_no_error(bench: Bench, sql: str) -> None:
+    found = bench.lint(column("z"), model("club", "members", sql))
+    assert [(problem.rule, problem.severity) for problem in found] == [("lineage-unknown", "warning")]
+
+
+@pytest.mark.parametrize(
     ("others", "said"),
     [
         ({"failed": "it runs a query against the database while it compiles"}, "it runs a query"),

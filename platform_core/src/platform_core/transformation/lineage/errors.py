@@ -15,9 +15,11 @@ class NoSuchColumnError(TracingError):
     Args:
         written: The name as it stands in the statement, with the relation's where that is written.
         column: The column's own name.
+        relations: The relations that might have had it.
         hint: A name that is there and resembles it, ready to be appended; empty when there is none.
     """
 
-    def __init__(self, written: str, column: str, hint: str = "") -> None:
+    def __init__(self, written: str, column: str, relations: frozenset[str], hint: str = "") -> None:
         super().__init__(f"no relation that is read has the column {written!r}{hint}")
         self.column = column
+        self.relations = relations

@@ -144,7 +144,7 @@ def _joined(mesh: Mesh, settings: Settings, projects: Sequence[Compiled], former
             problems.append(_unusable(project, settings))
             continue
         models = ModelLineage(project, settings)
-        relations |= {relation.id: relation for relation in models.relations(known)}
+        relations |= {relation.id: relation for relation in models.relations(known, frozenset(ports))}
         problems += models.problems
         models.keep()
     sources = {f"{source['schema']}.{source['alias']}": source for project in projects for source in project.sources}

@@ -46,14 +46,16 @@ class ModelLineage:
             item["name"]: f"{project.folder}/{item['file']}" for item in project.models if item["materialized"] == "ephemeral"
         }
         self.problems: list[Problem] = []
+        self._offered: frozenset[str] = frozenset()
         self.traced = 0
         try:
             self._remembered: dict[str, list[dict[str, Any]]] = orjson.loads(self._file.read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
             self._remembered = {}
 
-    def relations(self, known: Known) -> list[Relation]:
-        """The lineage of every model, parents first; ``known`` learns their columns."""
+    def relations(self, known: Known, offered: frozenset[str] = frozenset()) -> list[Relation]:
+        """The lineage of every model, parents first; ``known`` learns their columns. ``offered`` are ports: contracts name their columns."""
+        self._offered = offered
         found: list[Relation] = []
         for model in _in_order(self._project.models):
             if model["materialized"] == "ephemeral":
@@ -97,10 +99,11 @@ class ModelLineage:
                 return [from_plain(item) for item in self._remembered[key]]
             try:
                 relations = _traced(model, target, mentioned, self._ephemeral)
-            except NoSuchColumnError as error:
-                self.problems.append(self._nowhere(target, file, error))
-                return [everything(target, self._read(model), NOWHERE)]
             except TracingError as error:
+                # Of what SQL makes, Postgres names some columns by itself (now, date_trunc, value): only of ports all names are known.
+                if isinstance(error, NoSuchColumnError) and error.relations and error.relations <= self._offered:
+                    self.problems.append(self._nowhere(target, file, error))
+                    return [everything(target, self._read(model), NOWHERE)]
                 reason = error.what
             except Exception as error:  # noqa: BLE001  SQL that the parser stumbles over is told as such; no lint ends with a traceback
                 reason = f"the parser fails with {type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -119,7 +122,7 @@ class ModelLineage:
         lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
         word = re.compile(rf"\b{re.escape(error.column)}\b", re.IGNORECASE)
         line = next((number for number, text in enumerate(lines, 1) if word.search(text)), 1)
-        remedy = "correct the name: a port has the columns of its contract, and a model those of its SQL"
+        remedy = "correct the name: a port has the columns of its contract"
         return Problem("no-such-column", f"{target.id} cannot be built: {error.what}", Location(path, line), remedy)
 
     def _doubt(self, model: Mapping[str, Any]) -> str | None:

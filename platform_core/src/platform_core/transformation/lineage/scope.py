@@ -90,8 +90,9 @@ class Scope:
             source = self._named(table) if table else None
             if table and source is None:  # an attribute of a column of a composite type, perhaps
                 raise TracingError(f"no relation that is read has the column {f'{table}.{name}'!r}")
-            there = [column for item in ([source] if source else self.sources) for column in item.columns]
-            raise NoSuchColumnError(f"{table}.{name}" if table else name, name, did_you_mean(name, there))
+            asked = [source] if source else self.sources
+            hint = did_you_mean(name, [column for item in asked for column in item.columns])
+            raise NoSuchColumnError(f"{table}.{name}" if table else name, name, frozenset(item.relation for item in asked), hint)
         return found
 
     def star(self, table: str | None) -> Sequence[Item]:
