@@ -214,6 +214,13 @@ def test_only_the_files_of_the_pattern(inbox: Inbox) -> None:
     assert [row[0] for row in inbox.rows("_file")] == ["2026/03/SALES_2.CSV", "2026/sales_1.csv"]
 
 
+def test_what_programs_leave_beside_files_is_no_file(inbox: Inbox) -> None:
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "~$budget.xlsx", "a.csv.part", "b.csv.crdownload"):
+        inbox.put(name, "id\n1\n")
+    result = inbox.look()
+    assert (result.loaded, result.quarantined) == ([], [])
+
+
 def test_the_history_and_the_raw_copy_are_those_of_every_sync(inbox: Inbox) -> None:
     from platform_core.lake import RawObject
 
