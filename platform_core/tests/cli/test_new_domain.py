@@ -181,6 +181,17 @@ def test_an_error_on_the_way_takes_everything_back(mesh: Mesh, files: Path, monk
     assert contents(files) == before and sorted(files.rglob("*")) == folders
 
 
+def test_a_checkout_that_cannot_be_written_is_no_crash(mesh: Mesh, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from platform_core.transformation.starting import files as writing
+
+    def refused(path: Path, _content: bytes) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(writing, "_create", refused)
+    said = mesh("new", "product", "sales.returns")
+    assert said.code == 1 and "sales/defs/returns/defs.yaml: Permission denied" in said.err and "a clone of your own" in said.err
+
+
 def test_a_product_from_a_raw_stream_takes_its_columns_and_its_connection(mesh: Mesh, files: Path, empty_database: Warehouse) -> None:
     apply(empty_database, load_mesh(files))
     with empty_database.connect_domain("sales") as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import psycopg
@@ -31,6 +32,8 @@ from platform_core.cli import (
     shell_completion,
 )
 from platform_core.errors import MeshError
+
+_OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 app = typer.Typer(
     name="mesh",
@@ -89,6 +92,11 @@ def main() -> None:
         unmade = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName)
         remedy = "the platform's tables are not made yet: run ./mesh apply" if unmade else "run ./mesh doctor"
         _complain(MeshError(str(error).strip(), remedy=remedy))
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK or error.filename is None:
+            raise
+        remedy = "see who owns it and whether the disk is full or read-only; a clone of your own can be written"
+        _complain(MeshError(str(error.strerror), where=str(error.filename), remedy=remedy))
     except KeyboardInterrupt:
         sys.exit(130)
 

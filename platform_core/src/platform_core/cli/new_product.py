@@ -71,7 +71,7 @@ def product(
 
       ./mesh new product sales.returns
 
-      ./mesh new product sales.returns --from-model daily_revenue --table returns --description "Returns of each day."
+      ./mesh new product marketing.buyers --from-model customer_orders --description "Customers with what they bought."
 
       ./mesh new product marketing.audiences --input customer.profiles.profiles --owner marketing-data@example.com
 
