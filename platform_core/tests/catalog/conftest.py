@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from platform_core.catalog import CatalogProduct, InnerTable, RelationColumn, RuleResult, check_proposals
-from platform_core.contracts import Mesh, load_mesh
+from platform_core.contracts import Mesh, load_mesh, naming
+from platform_core.warehouse import Warehouse
 
 os.environ["DATAHUB_TELEMETRY_ENABLED"] = "false"  # before any test imports datahub
 os.environ["NO_PROXY"] = "127.0.0.1"
@@ -315,3 +316,15 @@ def gms() -> Iterator[StandInGms]:
             server.hang.set()
         http.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def database(database: Warehouse) -> Warehouse:
+    """The products' schemas count as applied: a domain tells of no other."""
+    with database.connect_platform(autocommit=True) as admin:
+        for product in ("customer.profiles", "sales.orders"):
+            item = f'["schema", "{naming.port_schema(product)}"]'
+            admin.execute(
+                "INSERT INTO mesh.declared (domain, product_id, item) VALUES (%s, %s, %s)", (product.partition(".")[0], product, item)
+            )
+    return database

@@ -37,7 +37,6 @@ from platform_core.catalog import (
     withdraw,
 )
 from platform_core.catalog.outbox import EVENTS_KEPT
-from platform_core.contracts import naming
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
 
@@ -74,18 +73,6 @@ def tags(count: int) -> list[Proposal]:
 
 def overdue(connection: Connection) -> None:
     connection.execute("UPDATE mesh.catalog_deliveries SET due_at = now()")
-
-
-@pytest.fixture
-def database(database: Warehouse) -> Warehouse:
-    """The products' schemas count as applied: a domain tells of no other."""
-    with database.connect_platform(autocommit=True) as admin:
-        for product in ("customer.profiles", "sales.orders"):
-            item = f'["schema", "{naming.port_schema(product)}"]'
-            admin.execute(
-                "INSERT INTO mesh.declared (domain, product_id, item) VALUES (%s, %s, %s)", (product.partition(".")[0], product, item)
-            )
-    return database
 
 
 def test_unchanged_proposals_are_neither_recorded_nor_sent_again(database: Warehouse, orders: CatalogProduct) -> None:
