@@ -6,6 +6,7 @@ that holds at least every committed row; `raw_object` finishes what it left. Lay
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import queue
@@ -16,6 +17,7 @@ from typing import Any
 
 import zstandard
 
+from platform_core.errors import MeshError
 from platform_core.lake.files import LakeFiles
 from platform_core.lake.raw_layout import OBJECT, PARTIAL, RUNNING, RawCopyError, piece_name, put_manifest, raw_folder
 
@@ -114,6 +116,7 @@ class RawCopy:
         """
         self._end()
         if self._failed is not None:
+            self._sink.abandon()
             raise self._error(self._failed)
         try:
             self._sink.close()
@@ -130,10 +133,11 @@ class RawCopy:
             self._thread.join()
 
     def _error(self, error: BaseException) -> RawCopyError:
+        said, remedy = (error.what, error.remedy) if isinstance(error, MeshError) else (str(error), None)
         return RawCopyError(
-            f"the raw copy cannot be written: {error}",
+            f"the raw copy cannot be written: {said}",
             where=self.url,
-            remedy="check MESH_LAKE_URL, its access rights and free space",
+            remedy=remedy or "check MESH_LAKE_URL, its access rights and free space",
         )
 
     def _run(self) -> None:
@@ -216,6 +220,12 @@ class Sink:
         else:
             self._file.close()
         self._closed = True
+
+    def abandon(self) -> None:
+        """Lets go of an object that cannot be written any more; what it holds is finished by `raw_object`."""
+        if self._files.local:
+            with contextlib.suppress(OSError):  # of what is still buffered; it failed before
+                self._file.close()
 
     def figures(self) -> dict[str, Any]:
         """Name, size and hash of the object, for its manifest."""
