@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from platform_core.ingestion.block import Records
+from platform_core.ingestion.block import PLAIN_RECORD, Records
 from platform_core.ingestion.fitting import fit, fit_json
 from platform_core.ingestion.protocol import Json
 from platform_core.ingestion.rows import RowEncoder
@@ -26,7 +26,6 @@ from platform_core.ingestion.types import META_COLUMNS, Kind
 CSV_META = META_COLUMNS[:2]
 """Columns after those of the stream; the other two are the same in every row that nothing happened to."""
 CSV_OPTIONS = r"""(FORMAT csv, NULL 'null', ESCAPE '\')"""
-_PLAIN_RECORD = 3  # stream, data, emitted_at
 _CHECKED = (Kind.DATE, Kind.TIMESTAMPTZ)  # kinds that a JSON type does not settle
 _TEXTS = (Kind.NUMERIC, Kind.JSONB)  # kinds that typed records hold as JSON text
 
@@ -87,7 +86,7 @@ class BatchEncoder:
         self.sequence += len(records)
         places: Sequence[int] = range(len(records))
         careful: list[int] = []
-        if exact or set(map(len, records)) != {_PLAIN_RECORD}:
+        if exact or set(map(len, records)) != {PLAIN_RECORD}:
             careful = [place for place in places if place in exact or changes_of(records[place])]
             left = set(careful)
             places = [place for place in places if place not in left]

@@ -16,10 +16,11 @@ import orjson
 
 from platform_core.ingestion.errors import ProtocolError
 from platform_core.ingestion.protocol import LONG_NUMBER, Json, StreamKey, decode, digits_of
+from platform_core.ingestion.values import BIGINT_MAX, BIGINT_MIN
 
-_BIGINT_MIN, _BIGINT_MAX = -(2**63), 2**63 - 1
 _LOSSLESS = frozenset((str, int, bool, type(None)))
-_PLAIN_RECORD = 3  # stream, data, emitted_at
+PLAIN_RECORD = 3
+"""Members of a record that says nothing else: stream, data, emitted_at."""
 
 _type, _record, _stream, _data = itemgetter("type"), itemgetter("record"), itemgetter("stream"), itemgetter("data")
 
@@ -114,7 +115,7 @@ class Block:
             return
         try:
             records: list[Json] = list(map(_record, self._messages[start:end]))
-            plain = set(map(len, records)) == {_PLAIN_RECORD} and len(set(map(_stream, records))) == 1
+            plain = set(map(len, records)) == {PLAIN_RECORD} and len(set(map(_stream, records))) == 1
             datas = set(map(type, map(_data, records)))
             keys = [] if plain else [(record.get("namespace") or None, record["stream"]) for record in records]
         except (TypeError, KeyError) as error:
@@ -151,7 +152,7 @@ def _lossless(message: Any) -> bool:
     if type(data) is not dict:
         return False
     values = data.values()
-    return _LOSSLESS.issuperset(map(type, values)) and all(_BIGINT_MIN <= value <= _BIGINT_MAX for value in values if type(value) is int)
+    return _LOSSLESS.issuperset(map(type, values)) and all(BIGINT_MIN <= value <= BIGINT_MAX for value in values if type(value) is int)
 
 
 @contextmanager

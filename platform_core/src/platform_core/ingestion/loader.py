@@ -23,9 +23,7 @@ from typing import Any
 
 import psycopg
 
-from platform_core.contracts import naming
 from platform_core.ingestion.background import Background
-from platform_core.ingestion.batch import BatchEncoder
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.evolution import write_shape
 from platform_core.ingestion.protocol import (
@@ -36,7 +34,6 @@ from platform_core.ingestion.protocol import (
     TraceError,
 )
 from platform_core.ingestion.receiving import Receiver
-from platform_core.ingestion.rows import RowEncoder
 from platform_core.ingestion.state import (
     claim_streams,
     cursor_of,
@@ -48,7 +45,6 @@ from platform_core.ingestion.state import (
     write_generation,
     write_state,
 )
-from platform_core.ingestion.tables import plan_table, read_table
 from platform_core.ingestion.writer import StreamWriter
 
 BUFFER_BYTES = 6_000_000  # rows in memory, over all streams; as much again while it is copied
@@ -96,17 +92,11 @@ class Loader:
         self._background = Background()
         self._open: contextlib.AbstractContextManager[Any] | None = None  # the transaction that early rows are in
         self._last_commit = time.monotonic()
-        schema = naming.raw_schema(domain)
         for number, task in enumerate(tasks):
-            plan = plan_table(read_table(session, schema, task.table), task.columns, f"{schema}.{task.table}")
-            rows = RowEncoder(
-                plan.columns,
-                sync_id=sync_id,
-                generation=self.generations[task.key],
-                id_prefix=f"{id_prefix}-{0x8000 + number:04x}-",
-                narrow=frozenset(range(len(plan.columns))) if task.fixed else plan.narrow,
+            generation = self.generations[task.key]
+            self.writers[task.key] = StreamWriter.planned(
+                session, domain, task, sync_id=sync_id, id_prefix=id_prefix, generation=generation, number=number
             )
-            self.writers[task.key] = StreamWriter(session, domain, task, plan=plan, encoder=BatchEncoder(rows), number=number)
         self._receiver = Receiver(self.writers, f"{domain}/{connection}")
 
     @property

@@ -22,7 +22,6 @@ from psycopg import sql
 
 from platform_core.contracts import naming
 from platform_core.ingestion import loader
-from platform_core.ingestion.batch import BatchEncoder
 from platform_core.ingestion.block import Block, Records, collector_paused
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.errors import ReplayError
@@ -31,10 +30,9 @@ from platform_core.ingestion.raw_manifest import ReplayStream, SyncManifest, rea
 from platform_core.ingestion.recovery import settle_dead_syncs
 from platform_core.ingestion.replay_plan import ReplayPlan, plan_replay
 from platform_core.ingestion.replay_writer import ReplayWriter
-from platform_core.ingestion.rows import RowEncoder
 from platform_core.ingestion.session import locked_session
 from platform_core.ingestion.state import claim_streams, restore_states, write_generation
-from platform_core.ingestion.tables import plan_table, read_table
+from platform_core.ingestion.tables import read_table
 from platform_core.lake import RawObject, raw_objects
 from platform_core.settings import Settings
 from platform_core.warehouse import Warehouse
@@ -239,18 +237,16 @@ class _Replay:
             self.tables[key[1]] = writer.table
 
     def _writer(self, manifest: SyncManifest, stream: ReplayStream) -> ReplayWriter:
-        table = stream.task.table
-        plan = plan_table(read_table(self._session, self._schema, table), stream.task.columns, f"{self._schema}.{table}")
-        rows = RowEncoder(
-            plan.columns,
-            sync_id=manifest.sync_id,
-            generation=stream.generation,
-            id_prefix=f"{manifest.id_prefix}-{0x8000 + stream.number:04x}-",
-            narrow=frozenset(range(len(plan.columns))) if stream.task.fixed else plan.narrow,
-        )
         self._stagings += 1
-        return ReplayWriter(
-            self._session, self._connection.domain, stream.task, plan=plan, encoder=BatchEncoder(rows), number=self._stagings
+        return ReplayWriter.planned(
+            self._session,
+            self._connection.domain,
+            stream.task,
+            sync_id=manifest.sync_id,
+            id_prefix=manifest.id_prefix,
+            generation=stream.generation,
+            number=stream.number,
+            staging=self._stagings,
         )
 
     def _feed(self, lines: Sequence[bytes], writers: dict[StreamKey, ReplayWriter], wanted: dict[StreamKey, int]) -> None:

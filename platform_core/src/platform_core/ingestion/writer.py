@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
@@ -20,6 +20,7 @@ from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.copying import RowCopy
 from platform_core.ingestion.merging import KeyMerge
 from platform_core.ingestion.protocol import State
+from platform_core.ingestion.rows import RowEncoder
 from platform_core.ingestion.tables import (
     TablePlan,
     apply_plan,
@@ -27,6 +28,8 @@ from platform_core.ingestion.tables import (
     create_staging,
     drop_defaults,
     drop_keys,
+    plan_table,
+    read_table,
     set_defaults,
     widen_column,
 )
@@ -112,6 +115,45 @@ class StreamWriter:
         appends = task.checkpointed and not task.deduplicate and len(task.cursor_field) == 1
         self._watched = task.cursor_field[0] if appends else None
         self._columns = column_list(columns)
+
+    @classmethod
+    def planned(
+        cls,
+        session: psycopg.Connection[Any],
+        domain: str,
+        task: StreamTask,
+        *,
+        sync_id: str,
+        id_prefix: str,
+        generation: int,
+        number: int,
+        staging: int | None = None,
+    ) -> Self:
+        """A writer into the table as it is now.
+
+        Args:
+            session: An autocommit session as the domain's owner.
+            domain: Domain of the raw schema.
+            task: The stream.
+            sync_id: The sync that sent the rows.
+            id_prefix: First 18 characters of the sync's row ids, ``xxxxxxxx-xxxx-8xxx``.
+            generation: ``_airbyte_generation_id`` of the rows.
+            number: Of the stream in its sync, part of the row ids.
+            staging: Names the staging table, where ``number`` is not the only one of its kind.
+
+        Raises:
+            LoadError: The table belongs to another connection, or was not made by ingestion.
+        """
+        schema = naming.raw_schema(domain)
+        plan = plan_table(read_table(session, schema, task.table), task.columns, f"{schema}.{task.table}")
+        rows = RowEncoder(
+            plan.columns,
+            sync_id=sync_id,
+            generation=generation,
+            id_prefix=f"{id_prefix}-{0x8000 + number:04x}-",
+            narrow=frozenset(range(len(plan.columns))) if task.fixed else plan.narrow,
+        )
+        return cls(session, domain, task, plan=plan, encoder=BatchEncoder(rows), number=number if staging is None else staging)
 
     @property
     def table(self) -> str:
