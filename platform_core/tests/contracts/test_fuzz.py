@@ -27,6 +27,7 @@ from platform_core.warehouse import Access
 from platform_core.warehouse.access import desired
 
 MUTATIONS = int(os.environ.get("MESH_MUTATIONS", "40"))
+pytestmark = pytest.mark.timeout(300 + MUTATIONS // 5)
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 
 
