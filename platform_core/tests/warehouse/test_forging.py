@@ -38,6 +38,13 @@ OWN = f"""
 """
 
 
+def told(product: str, stage: int, entity_type: str, urn: str, aspect: str) -> str:
+    """The attacker tells the catalog of something, in the name of a product."""
+    return f"""INSERT INTO mesh.catalog_outbox
+        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
+        VALUES ('{ATTACKER}', '{product}', 'p', {stage}, '{entity_type}', '{urn}', '{aspect}', '{{}}', 'h')"""
+
+
 ATTACKS = {
     "insert for another": f"INSERT INTO mesh.alerts (domain, title, detail, state) VALUES ('{VICTIM}', 'forged', 'd', 'stored')",
     "update of another's": f"UPDATE mesh.publications SET state = 'published' WHERE domain = '{VICTIM}'",
@@ -57,35 +64,30 @@ ATTACKS = {
     "own check result of another's publication": f"""INSERT INTO mesh.check_results
         (contract_id, publication, rule, domain, table_name, severity, passed, observed, location)
         VALUES ('{VICTIM}.p.p', '{PUBLICATION}', 'forged', '{ATTACKER}', 't', 'error', false, 'x', 'f:1')""",
-    "own event of another's product": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{VICTIM}.p', 'p', 3, 'dataProduct', 'urn:li:dataProduct:{VICTIM}.p', 'status', '{{}}', 'h')""",
-    "own product's event of another's table": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 1, 'dataset',
-                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)', 'ownership', '{{}}', 'h')""",
-    "own product's event of another's product": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 3, 'dataProduct', 'urn:li:dataProduct:{VICTIM}.p', 'ownership', '{{}}', 'h')""",
+    "own event of another's product": told(f"{VICTIM}.p", 3, "dataProduct", f"urn:li:dataProduct:{VICTIM}.p", "status"),
+    "own product's event of another's table": told(
+        f"{ATTACKER}.p", 1, "dataset", f"urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)", "ownership"
+    ),
+    "own product's event of another's product": told(f"{ATTACKER}.p", 3, "dataProduct", f"urn:li:dataProduct:{VICTIM}.p", "ownership"),
     "own product's event of another's assertion": f"""INSERT INTO mesh.catalog_outbox
         (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, event, value, hash)
         VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 5, 'assertion', 'urn:li:assertion:{VICTIM}', 'assertionRunEvent', '1', '{{}}', 'h')""",
-    "own product of another's schema name": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{ATTACKER}.eu_p', 'p', 1, 'dataset',
-                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)', 'ownership', '{{}}', 'h')""",
-    "own raw product of another's raw schema": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{ATTACKER}.eu_raw', 'p', 1, 'dataset',
-                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_raw.t,PROD)', 'ownership', '{{}}', 'h')""",
-    "another's table under another type": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 1, 'tag',
-                'urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)', 'ownership', '{{}}', 'h')""",
-    "another's column": f"""INSERT INTO mesh.catalog_outbox
-        (domain, product_id, publication, stage, entity_type, entity_urn, aspect_name, value, hash)
-        VALUES ('{ATTACKER}', '{ATTACKER}.p', 'p', 1, 'schemaField',
-                'urn:li:schemaField:(urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD),c)', 'globalTags', '{{}}', 'h')""",
+    "own product of another's schema name": told(
+        f"{ATTACKER}.eu_p", 1, "dataset", f"urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)", "ownership"
+    ),
+    "own raw product of another's raw schema": told(
+        f"{ATTACKER}.eu_raw", 1, "dataset", f"urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_raw.t,PROD)", "ownership"
+    ),
+    "another's table under another type": told(
+        f"{ATTACKER}.p", 1, "tag", f"urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD)", "ownership"
+    ),
+    "another's column": told(
+        f"{ATTACKER}.p",
+        1,
+        "schemaField",
+        f"urn:li:schemaField:(urn:li:dataset:(urn:li:dataPlatform:postgres,mesh.{VICTIM}_p.t,PROD),c)",
+        "globalTags",
+    ),
     "own delivery of another's product": f"""INSERT INTO mesh.catalog_deliveries (domain, sink, product_id, entity_urn, aspect_name, delivered_hash)
         VALUES ('{ATTACKER}', 'other', '{VICTIM}.p', 'urn:{VICTIM}', 'status', 'h')""",
     "cascade from one's own publication": f"DELETE FROM mesh.publications WHERE domain = '{ATTACKER}'",
