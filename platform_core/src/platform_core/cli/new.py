@@ -12,7 +12,7 @@ from platform_core.cli.connection_names import paths_from
 from platform_core.cli.new_domain import domain
 from platform_core.cli.new_product import product
 from platform_core.cli.new_version import version
-from platform_core.cli.port_names import complete_domain
+from platform_core.cli.port_names import complete_domain_and
 from platform_core.cli.session import AsJson, Session, err, out, print_json, relative
 from platform_core.errors import MeshError
 
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _domains(incomplete: str) -> list[str]:
-    return [f"{name}/" for name in complete_domain(incomplete.partition("/")[0]) if f"{name}/".startswith(incomplete)]
+    return complete_domain_and("/", incomplete)
 
 
 @new.command()

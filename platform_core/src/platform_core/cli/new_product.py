@@ -14,7 +14,7 @@ import typer
 from platform_core.cli.connection_names import paths_from
 from platform_core.cli.file_changes import DryRun, Manner, Yes, finish
 from platform_core.cli.new_domain import Owner, owner_of
-from platform_core.cli.port_names import complete_domain
+from platform_core.cli.port_names import complete_domain_and
 from platform_core.cli.session import AsJson, Session, err
 from platform_core.contracts import did_you_mean, naming
 from platform_core.errors import MeshError
@@ -42,7 +42,7 @@ def _models(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _domains(incomplete: str) -> list[str]:
-    return [f"{name}." for name in complete_domain(incomplete.partition(".")[0]) if f"{name}.".startswith(incomplete)]
+    return complete_domain_and(".", incomplete)
 
 
 def product(
@@ -140,13 +140,9 @@ def _start(
         start = starting.from_input(draft, table, found[0][0], kind)
         masked = [column.physical_name for column in found[0][0].tables[0].columns if column.personal]
         notes = [f"personal data of {found[0][0].id} is left out: {', '.join(masked)}"] if masked else []
-        notes += (
-            [
-                f"the {'asset' if kind == 'python' else 'model'} reads {found[0][0].id}; join the others: {', '.join(c.id for c, _ in found[1:])}"
-            ]
-            if found[1:]
-            else []
-        )
+        if found[1:]:
+            reader = "asset" if kind == "python" else "model"
+            notes.append(f"the {reader} reads {found[0][0].id}; join the others: {', '.join(c.id for c, _ in found[1:])}")
         return start, notes
     return starting.from_nothing(draft, table, kind), []
 

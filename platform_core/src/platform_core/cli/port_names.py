@@ -22,6 +22,11 @@ def complete_domain(incomplete: str) -> list[str]:
     return []
 
 
+def complete_domain_and(mark: str, incomplete: str) -> list[str]:
+    """Domains, each with the mark that its name ends with where more follows, that begin with what was typed."""
+    return [found for name in complete_domain("") if (found := f"{name}{mark}").startswith(incomplete)]
+
+
 def complete_port(incomplete: str) -> list[str]:
     """Ports that begin with what was typed."""
     with contextlib.suppress(MeshError):
