@@ -4,15 +4,16 @@ The components are reached as ``platform_core.DataProduct`` and so on, the names
 asked for, so that the planes below stay free of dagster.
 """
 
-from importlib.metadata import version
 from typing import Any
-
-__version__ = version("platform-core")
 
 COMPONENTS = ("AirbyteConnection", "DataProduct", "DbtProject", "FileDrop")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("platform-core")
     if name in COMPONENTS:
         from platform_core import components
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from platform_core.ingestion.placeholders import fill_placeholders
 
 _SHORTEST_LINE = 16  # of a key of several lines; shorter ones may be words that say nothing
 _SHORTEST_SECRET = 4  # redacting shorter texts would only make logs unreadable
+
+_log = logging.getLogger(__name__)
 
 Steps = tuple[str | int, ...]
 
@@ -118,8 +121,6 @@ def fit_to_spec(connection: Connection, config: ResolvedConfig, spec: Mapping[st
     Raises:
         ConfigurationError: A value does not fit. The value itself is never shown.
     """
-    import jsonschema
-
     data = config.data
     secrets = set(config.secrets)
     for steps, variable in config.substituted.items():
@@ -128,12 +129,8 @@ def fit_to_spec(connection: Connection, config: ResolvedConfig, spec: Mapping[st
         data = _replace(data, steps, value)
         if not isinstance(value, str):
             secrets.discard(text)  # a number or a switch is no secret, and hiding every "10000" would garble the log
-    problems = sorted(
-        jsonschema.Draft7Validator(dict(spec)).iter_errors(data),
-        key=lambda problem: list(map(str, problem.absolute_path)),
-    )
-    if problems:
-        first = problems[0]
+    first = _first_problem(connection, spec, data)
+    if first is not None:
         steps = tuple(first.absolute_path)
         raise ConfigurationError(
             f"{'.'.join(map(str, ('config', *steps)))} does not fit the connector: {_without_value(first)}",
@@ -141,6 +138,27 @@ def fit_to_spec(connection: Connection, config: ResolvedConfig, spec: Mapping[st
             remedy=f"see what {connection.connector_label} takes in its spec",
         )
     return ResolvedConfig(data, config.substituted, tuple(sorted(secrets, key=len, reverse=True)))
+
+
+def _first_problem(connection: Connection, spec: Mapping[str, Any], data: dict[str, Any]) -> Any:
+    """What JSON Schema has against a configuration, None for nothing. A spec that is no schema leaves the judgement to the connector."""
+    import jsonschema_rs
+
+    try:
+        if jsonschema_rs.Draft7Validator(dict(spec), validate_formats=False, offline=True).is_valid(data):
+            return None
+    except ValueError as error:
+        _log.debug("%s: its spec or configuration is beyond the fast validator: %s", connection.connector_label, type(error).__name__)
+    import jsonschema
+    from referencing import Registry
+
+    try:
+        problems = jsonschema.Draft7Validator(dict(spec), registry=Registry()).iter_errors(data)  # with this registry it fetches nothing
+        return min(problems, key=lambda problem: list(map(str, problem.absolute_path)), default=None)
+    except Exception as error:  # noqa: BLE001 - a connector's spec may be anything; the error's text may quote the configuration
+        why = type(error).__name__
+        _log.warning("%s: its spec is no JSON Schema (%s): it judges its configuration itself", connection.connector_label, why)
+        return None
 
 
 def _schema_at(spec: Mapping[str, Any], steps: Steps) -> Mapping[str, Any]:

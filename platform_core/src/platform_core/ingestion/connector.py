@@ -184,8 +184,7 @@ class ConnectorRun:
             if end < 0:  # a piece of a long line; joined once, when its end is there
                 pieces.append(block)
                 continue
-            pieces.append(block[:end])
-            yield b"".join(pieces)
+            yield b"".join((*pieces, memoryview(block)[:end]))
             pieces = [block[end + 1 :]] if end + 1 < len(block) else []
             self._heard = time.monotonic()  # the time that the loader took is not the connector's silence
         if pieces:

@@ -8,7 +8,7 @@ values only where a column has some that do not fit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -120,20 +120,38 @@ def _dates(values: Values) -> Fitted:
 
 
 def _moments(values: Values, uniform: Callable[[str, int], bool], single: Callable[[str], bool]) -> Fitted:
-    present: Values = [value for value in values if value is not None] if None in values else values
     try:
-        _exhaust(map(_read_instant, present))
+        texts = _read(values)
     except (ValueError, TypeError):
         pass
     else:
-        if all(uniform("|".join(same), len(same)) for same in _of_one_length(present)):
+        if all(uniform(joined, count) for joined, count in _of_one_length(texts)):
             return values, ()
     return values, [index for index, value in enumerate(values) if value is not None and not (type(value) is str and single(value))]
 
 
-def _of_one_length(texts: Values) -> Iterable[Values]:
-    lengths = set(map(len, texts))
-    return [texts] if len(lengths) == 1 else [[text for text in texts if len(text) == length] for length in lengths]
+def _read(values: Values) -> Values:
+    """The values that are not None, once Python has read them all."""
+    try:
+        _exhaust(map(_read_instant, values))
+    except TypeError:
+        present = [value for value in values if value is not None]
+        _exhaust(map(_read_instant, present))
+        return present
+    return values
+
+
+def _of_one_length(texts: Values) -> Iterator[tuple[str, int]]:
+    """Texts without a bar, joined by bars, and how many they are: all of them when they are equally long."""
+    if not texts:
+        return
+    joined, size, count = "|".join(texts), len(texts[0]), len(texts)
+    if len(joined) == (size + 1) * count - 1 and joined[size :: size + 1].count("|") == count - 1:
+        yield joined, count
+        return
+    for length in set(map(len, texts)):
+        same = [text for text in texts if len(text) == length]
+        yield "|".join(same), len(same)
 
 
 def _uniform_instants(joined: str, count: int) -> bool:

@@ -7,17 +7,16 @@ It also ends the group when its processes together hold more memory than their l
 (1.5 GB counted) and RLIMIT_DATA (0.5 GB counted) both refuse them, since they count addresses, not memory. So the guard looks at
 what is resident, ten times a second, and RLIMIT_DATA stands far above as a fuse for what grows faster than that.
 
+It starts a connector's every action, so it imports little: ``subprocess`` would take as long to load as all the rest.
+
 Usage: guard.py LIFELINE_FD MEMORY_LIMIT PROGRAM [ARGUMENT ...]   (a limit in bytes, 0 for none)
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import select
 import signal
-import subprocess
 import sys
 import time
 
@@ -38,16 +37,18 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, _noticed)
     if limit:  # on the guard itself, which holds next to nothing: the program is born with it
+        import resource
+
         fuse = 2 * limit + _FUSE_BYTES
         resource.setrlimit(resource.RLIMIT_DATA, (fuse, fuse))
-    # close_fds=False: the configuration's descriptors pass through. A group of its own: it can be ended as a whole.
-    child = subprocess.Popen(command, close_fds=False, process_group=0)
+    # A group of its own, which can be ended as a whole. The configuration's descriptors pass through; signals that Python ignores do not.
+    child = Child(os.posix_spawnp(command[0], command, os.environ, setpgroup=0, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]))
     memory = Memory(child.pid)
     # The guard must not hold the connector's output open after the connector is gone.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
-    while child.poll() is None:
+    while child.runs():
         ready, _, _ = select.select([lifeline, wake_read], [], [], _LOOK_SECONDS if limit else 1.0)
         held = memory.held() if limit else 0
         if held > limit:
@@ -56,14 +57,36 @@ def main(arguments: list[str]) -> int:
         if lifeline in ready:
             _end(child, signal.SIGTERM)
             deadline = time.monotonic() + _GRACE_SECONDS
-            while child.poll() is None and time.monotonic() < deadline:
+            while child.runs() and time.monotonic() < deadline:
                 time.sleep(0.02)
             break
         if wake_read in ready:
             os.read(wake_read, 4096)
     _end(child, signal.SIGKILL)
-    code = child.wait()
-    return 128 - code if code < 0 else code
+    return child.end()
+
+
+class Child:
+    """The program that runs."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._look(os.WNOHANG) is None
+
+    def end(self) -> int:
+        """Waits for its end; its exit code, or 128 plus the signal that ended it."""
+        code = self._look(0) or 0
+        return 128 - code if code < 0 else code
+
+    def _look(self, options: int) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, options)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
 
 
 class Memory:
@@ -111,9 +134,11 @@ def _noticed(_number: int, _frame: object) -> None:
     """SIGCHLD must have a handler to wake ``select``; there is nothing to do in it."""
 
 
-def _end(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+def _end(child: Child, number: signal.Signals) -> None:
+    try:
         os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ from platform_core.ingestion.state import (
 from platform_core.ingestion.writer import StreamWriter
 
 BUFFER_BYTES = 6_000_000  # rows in memory, over all streams; as much again while it is copied
+COPY_BYTES = 1_000_000  # rows in memory that are worth a COPY while Postgres has nothing to do
 COMMIT_BYTES = 400_000_000  # sealed rows in the server: fewer, larger commits and merges cost it less
 COMMIT_SECONDS = 15.0  # how much of a source's work a kill may cost
 
@@ -87,6 +88,7 @@ class Loader:
         """
         self.writers: dict[StreamKey, StreamWriter] = {}
         self.generations = claim_streams(session, domain, connection, tasks)
+        self._stored_states = stored_states(session, domain, connection)
         self._session, self._domain, self._connection, self._sync_id = session, domain, connection, sync_id
         self._touched: set[StreamKey] = set()
         self._background = Background()
@@ -126,22 +128,29 @@ class Loader:
 
     def relieve(self) -> None:
         """Keeps memory bounded: what is not committed yet goes into the open transaction, or into staging tables."""
-        self._background.look()
-        if self._buffered > BUFFER_BYTES:
+        if self._buffered > (COPY_BYTES if self._background.idle() else BUFFER_BYTES):
             self._background.wait()
-            moves = [self._move(writer) for writer in self.writers.values() if writer.buffered_bytes]
-            self._background.start(lambda: _run_all(moves))
+            moves = self._early_moves()
+            if self._buffered > BUFFER_BYTES:
+                moves += [writer.spill() for writer in self.writers.values() if writer.buffered_bytes]
+            if moves:
+                self._background.start(lambda: _run_all(moves))
 
-    def _move(self, writer: StreamWriter) -> Callable[[], None]:
-        early = writer.copy_early() if writer.copies_early else None
-        if early is None:
-            return writer.spill()
+    def bring_ahead(self) -> None:
+        """The source has no more: its last sealed rows go into the open transaction, while the raw copy is finished."""
+        moves = self._early_moves()
+        if moves:
+            self._background.follow(lambda: _run_all(moves))
 
-        def move() -> None:
-            self._begin()
-            early()
+    def _early_moves(self) -> list[Callable[[], object]]:
+        """Takes the sealed rows that may go into their tables before their commit; what brings them there, in the open transaction.
 
-        return move
+        Rows that no state has sealed yet stay in memory where there is room: once a stream has gone to its staging table, it has to
+        stay there, and every row is written twice.
+        """
+        moves = [writer.copy_early() for writer in self.writers.values() if writer.copies_early and writer.buffered_bytes]
+        found = [move for move in moves if move is not None]
+        return [self._begin, *found] if found else []
 
     def _begin(self) -> contextlib.AbstractContextManager[Any]:
         """The transaction that is open, or a new one; it ends with a commit, or with `give_up`."""
@@ -189,11 +198,10 @@ class Loader:
 
     def states_at_success(self) -> list[Json]:
         """The connection's states as `finish` will leave them, for the manifest that is written before it."""
-        self._background.wait()
         writers = self.writers.values()
         states = [writer.latest_state for writer in writers if writer.latest_state is not None]
         return states_after(
-            stored_states(self._session, self._domain, self._connection),
+            self._stored_states,
             restarted=[writer.task.key for writer in writers if writer.task.replace],
             states=[*states, *([] if self._receiver.shared_state is None else [self._receiver.shared_state])],
         )
@@ -271,6 +279,6 @@ class Loader:
             )
 
 
-def _run_all(actions: Iterable[Callable[[], None]]) -> None:
+def _run_all(actions: Iterable[Callable[[], object]]) -> None:
     for action in actions:
         action()

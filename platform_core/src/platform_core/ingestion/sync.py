@@ -238,6 +238,7 @@ class _Sync:
                         loader.commit(raw.securing())
                     loader.relieve()
                     self._show(loader)
+                loader.bring_ahead()
                 self._judge(loader, run)
         except ConnectorError:
             raw.secure()

@@ -1,9 +1,5 @@
 """The lake plane: Parquet tables and raw copies on a folder or any object store."""
 
-from platform_core.lake.files import LakeError
-from platform_core.lake.raw_copy import RawCopy
-from platform_core.lake.raw_layout import RawCopyError
-from platform_core.lake.raw_object import RawObject, raw_objects
-from platform_core.lake.tables import Generation, LakeTables
+import lazy_loader
 
-__all__ = ["Generation", "LakeError", "LakeTables", "RawCopy", "RawCopyError", "RawObject", "raw_objects"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -73,7 +73,7 @@ def latest(connection: Connection) -> list[AccessEvent]:
         ).fetchall()
 
 
-def events(connection: Connection) -> list[AccessEvent]:
+def access_events(connection: Connection) -> list[AccessEvent]:
     """Every event, oldest first."""
     with connection.cursor(row_factory=class_row(AccessEvent)) as cursor:
         return cursor.execute(
