@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,12 +79,19 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str], folder: P
     with tempfile.TemporaryFile() as said:
         began = time.monotonic()
         process = subprocess.Popen(command, env=dict(environment), cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        ended: list[float] = []
+
+        def wait() -> None:  # not Popen.wait with a timeout: it looks only every 50 ms
+            process.wait()
+            ended.append(time.monotonic())
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
         peak = 0
-        while process.poll() is None:
+        while waiter.is_alive():
             peak = max(peak, _memory(process.pid))
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_LOOK_SECONDS)
-        wall = time.monotonic() - began
+            waiter.join(_LOOK_SECONDS)
+        wall = ended[0] - began
         if process.returncode:
             said.seek(0)
             tail = said.read().decode(errors="replace")[-3000:]

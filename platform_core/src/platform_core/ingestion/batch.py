@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -19,7 +18,7 @@ import orjson
 from platform_core.ingestion.block import PLAIN_RECORD, Records
 from platform_core.ingestion.fitting import fit, fit_json
 from platform_core.ingestion.protocol import Json
-from platform_core.ingestion.rows import RowEncoder
+from platform_core.ingestion.rows import RowEncoder, instant
 from platform_core.ingestion.typed import LAST_INSTANT, Rows
 from platform_core.ingestion.types import META_COLUMNS, Kind
 
@@ -192,8 +191,3 @@ def _instants(emitted: list[Any]) -> tuple[Iterable[str], Iterable[int]]:
 def _written(emitted: list[int]) -> Iterable[str]:
     texts = {value: instant(value) for value in set(emitted)}
     return map(texts.__getitem__, emitted)
-
-
-def instant(milliseconds: int) -> str:
-    """Milliseconds since 1970 in the form that Postgres reads."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()

@@ -135,7 +135,7 @@ def _noticed(_number: int, _frame: object) -> None:
 
 
 def _end(child: Child, number: signal.Signals) -> None:
-    try:
+    try:  # noqa: SIM105 - contextlib would have to be imported for it
         os.killpg(child.pid, number)
     except (ProcessLookupError, PermissionError):
         pass  # it has ended
