@@ -108,11 +108,11 @@ def summary(name: str, runs: Sequence[Measured], rows: int) -> dict[str, Any]:
     return {
         "name": name,
         "runs": len(runs),
-        "wall_s": round(statistics.median(run.wall_s for run in runs), 2),
-        "wall_spread": [round(min(run.wall_s for run in runs), 2), round(max(run.wall_s for run in runs), 2)],
-        "cpu_client_s": round(statistics.median(run.cpu_client_s for run in runs), 2),
-        "cpu_server_s": round(statistics.median(run.cpu_server_s for run in runs), 2),
-        "cpu_spread": [round(min(cpu), 2), round(max(cpu), 2)],
+        "wall_s": round(statistics.median(run.wall_s for run in runs), 3),
+        "wall_spread": [round(min(run.wall_s for run in runs), 3), round(max(run.wall_s for run in runs), 3)],
+        "cpu_client_s": round(statistics.median(run.cpu_client_s for run in runs), 3),
+        "cpu_server_s": round(statistics.median(run.cpu_server_s for run in runs), 3),
+        "cpu_spread": [round(min(cpu), 3), round(max(cpu), 3)],
         "peak_mb": round(max(run.peak_mb for run in runs)),
         "rows": rows,
     }

@@ -98,7 +98,7 @@ class BatchEncoder:
         return self._encoded(csv, [self._careful(records[place], first + place) for place in sorted(careful)])
 
     def _encode_typed(self, part: Rows) -> Encoded:
-        columns = part.columns()
+        columns = list(part.columns)
         count, first = len(part.records), self.sequence + 1
         self.sequence += count
         misfits = set[int]()

@@ -48,7 +48,7 @@ from platform_core.ingestion.state import (
 from platform_core.ingestion.writer import StreamWriter
 
 BUFFER_BYTES = 6_000_000  # rows in memory, over all streams; as much again while it is copied
-COPY_BYTES = 1_000_000  # rows in memory that are worth a COPY while Postgres has nothing to do
+_IDLE_SHARE = 6  # which part of it is worth a COPY while Postgres has nothing to do
 COMMIT_BYTES = 400_000_000  # sealed rows in the server: fewer, larger commits and merges cost it less
 COMMIT_SECONDS = 15.0  # how much of a source's work a kill may cost
 
@@ -128,7 +128,7 @@ class Loader:
 
     def relieve(self) -> None:
         """Keeps memory bounded: what is not committed yet goes into the open transaction, or into staging tables."""
-        if self._buffered > (COPY_BYTES if self._background.idle() else BUFFER_BYTES):
+        if self._buffered > (BUFFER_BYTES // _IDLE_SHARE if self._background.idle() else BUFFER_BYTES):
             self._background.wait()
             moves = self._early_moves()
             if self._buffered > BUFFER_BYTES:

@@ -7,6 +7,7 @@ a field that is not declared, a value of another type, a number beyond 64 bits: 
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ _VALUES: dict[Kind, Any] = {
 _record, _data, _emitted_at = attrgetter("record"), attrgetter("data"), attrgetter("emitted_at")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """Records of one stream, in order; no message that is not a record came between them.
 
@@ -62,15 +63,16 @@ class Rows:
         """Whether texts may hold quotes, backslashes or control characters: JSON writes them with a backslash."""
         return self.block.escaped
 
-    def columns(self) -> list[Sequence[Any]]:
+    @functools.cached_property
+    def columns(self) -> tuple[Sequence[Any], ...]:
         """The values of each column: None where there is none; of ``numeric`` and ``jsonb`` the JSON text (``msgspec.Raw``)."""
-        return list(zip(*map(msgspec.structs.astuple, map(_data, self.records)), strict=True))
+        return tuple(zip(*map(msgspec.structs.astuple, map(_data, self.records)), strict=True))
 
-    def values(self, field: str) -> list[Any]:
+    def values(self, field: str) -> Sequence[Any]:
         """The values of a field, None where a record has none."""
         if field not in self.fields:
-            return []
-        values = list(map(attrgetter(f"data.c{self.fields.index(field)}"), self.records))
+            return ()
+        values = self.columns[self.fields.index(field)]
         return [decode_json(bytes(value).decode(errors="replace")) for value in values] if isinstance(values[0], msgspec.Raw) else values
 
     def emitted_at(self) -> list[int]:
@@ -181,6 +183,8 @@ class TypedBlock:
         """Bytes of some of the lines, without their ends."""
         if len(lines) == len(self._messages):
             return len(self._block) - len(lines) + 1
+        if isinstance(lines, range):
+            return sum(map(len, self.lines[lines.start : lines.stop]))
         return sum([len(self.lines[line]) for line in lines])
 
     def without(self, lines: Collection[int]) -> bytes:

@@ -219,9 +219,16 @@ class StreamWriter:
 
     def _watch(self, values: Sequence[Any]) -> None:
         """Notes the cursors of records."""
-        present = [value for value in values if value is not None]
         try:
-            self.newest = max((*present,) if self.newest is None else (self.newest, *present), default=None)
+            newest = max(values, default=None)
+            if newest is not None:
+                self.newest = newest if self.newest is None else max(self.newest, newest)
+        except TypeError:
+            self._watch_mixed([value for value in values if value is not None])
+
+    def _watch_mixed(self, present: Sequence[Any]) -> None:
+        try:
+            self.newest = max(present if self.newest is None else (self.newest, *present), default=None)
         except TypeError:
             self.newest = present[-1]  # a cursor of changing type cannot be compared with the state either
 
