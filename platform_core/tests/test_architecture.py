@@ -70,9 +70,9 @@ def home(repo: Path) -> Path:
     return settings.home
 
 
-def _probe(module: str, repo: Path, folder: Path, home: Path) -> dict[str, Any]:
+def _probe(module: str, repo: Path, folder: Path, home: Path, *, eager: bool = False) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "PG", "DAGSTER_"))}
-    environment |= {"MESH_HOME": str(home), "PYTHONWARNINGS": "ignore"}
+    environment |= {"MESH_HOME": str(home), "PYTHONWARNINGS": "ignore", "EAGER_IMPORT": "1" if eager else "0"}
     if module.startswith(PACKAGE):
         environment["MESH_REPO"] = str(repo)
     result = subprocess.run([sys.executable, "-c", PROBE, module], cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
@@ -122,9 +122,16 @@ def test_the_planes_are_usable_without_an_orchestrator(repo: Path, home: Path, s
         for name in FLOOR
         if name not in MAY_KNOW_DAGSTER and ((source / name).is_dir() or (source / f"{name}.py").is_file())
     ]
-    found = _probe(",".join(planes), repo, repo, home)
+    found = _probe(",".join(planes), repo, repo, home, eager=True)
     assert sorted({*HEAVY, "dagster", "polars", "pyarrow"} & set(found["modules"])) == []
     assert found["asked"] == []
+
+
+def test_a_plane_imports_what_it_is_asked_for() -> None:
+    asked = "import sys; from platform_core.warehouse import Warehouse, apply; print(callable(apply), *sys.modules)"
+    callable_, *modules = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert callable_ == "True", "the module hides the function of its name"
+    assert f"{PACKAGE}.warehouse.planning" in modules and f"{PACKAGE}.warehouse.bulk_write" not in modules
 
 
 def _sources(folder: Path) -> list[Path]:
@@ -223,7 +230,8 @@ def test_a_packages_init_only_hands_names_on(source: Path) -> None:
         for node in ast.parse(path.read_text()).body:
             docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             names = isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
-            if docstring or names or isinstance(node, ast.Import | ast.ImportFrom):
+            when_asked = isinstance(node, ast.Assign) and ast.unparse(node.value) == "lazy_loader.attach_stub(__name__, __file__)"
+            if docstring or names or when_asked or isinstance(node, ast.Import | ast.ImportFrom):
                 continue
             # The root hands the components on when they are asked for, so that the planes stay free of dagster.
             lazily = isinstance(node, ast.FunctionDef) and node.name in {"__getattr__", "__dir__"}

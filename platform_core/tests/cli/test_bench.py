@@ -77,6 +77,9 @@ def test_what_a_program_takes_is_measured(postgres: EmbeddedPostgres, tmp_path: 
     )
     measured = measure([sys.executable, "-c", program], environment={}, folder=tmp_path, server=postgres.data)
     assert 0.3 <= measured.cpu_client_s < 3 and measured.wall_s > 0.5 and 60 < measured.peak_mb < 200
+    parent = f"import subprocess, sys; keep = bytearray(60_000_000); subprocess.run([sys.executable, '-c', {program!r}], check=True)"
+    family = measure([sys.executable, "-c", parent], environment={}, folder=tmp_path, server=postgres.data)
+    assert family.cpu_client_s >= 0.3 and 120 < family.peak_mb < 300
     with pytest.raises(MeshError, match=r"ended with code 3: (.|\n)*last words"):
         measure([sys.executable, "-c", "print('last words'); exit(3)"], environment={}, folder=tmp_path, server=postgres.data)
 

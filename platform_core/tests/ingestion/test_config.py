@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,35 @@ def test_a_value_of_another_type_is_named_by_its_variable_not_by_itself(connecti
     with pytest.raises(ConfigurationError, match=r"shop.yaml:4: environment variable PORT is not of type integer") as caught:
         fit_to_spec(connection, resolve_config(connection, {"FIRST": "80", "PORT": "s3cret"}), SPEC)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"type": "nonsense"},
+        {"properties": {"login": {"pattern": "((("}, "ports": {"items": {"pattern": "((("}}}},
+        {"properties": []},
+        {"required": True},
+        {"$ref": "#/nowhere"},
+        {"$ref": "http://127.0.0.1:1/schema.json"},
+        {"dependencies": 3},
+    ],
+    ids=["type", "pattern", "properties", "required", "reference", "foreign reference", "dependencies"],
+)
+def test_a_spec_that_is_no_schema_leaves_the_judgement_to_the_connector(
+    connection: Connection, broken: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    fitted = fit_to_spec(connection, resolve_config(connection, {"FIRST": "hushhush", "PORT": "hushhush"}), broken)
+    assert fitted.data["ports"] == ["hushhush", 5]
+    (warning,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert "source-fake 1.0: its spec is no JSON Schema" in warning.getMessage() and "hushhush" not in caplog.text
+
+
+def test_a_value_that_json_does_not_have_is_judged_all_the_same(connection: Connection) -> None:
+    path = connection.path
+    path.write_text(path.read_text().replace("5]", "2024-02-29]"))
+    with pytest.raises(ConfigurationError, match=r"shop.yaml:3: config.ports.1 does not fit the connector: it is not of type integer"):
+        fit_to_spec(load_connection(path), resolve_config(load_connection(path), {"FIRST": "80", "PORT": "5432"}), SPEC)
 
 
 def test_what_a_connector_reports_adds_to_the_secrets(connection: Connection) -> None:

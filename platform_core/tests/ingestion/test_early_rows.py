@@ -126,6 +126,25 @@ def test_early_rows_stay_beside_those_that_cannot_be_early(make_source, counted,
     assert lost == [(75, "at")]
 
 
+@pytest.mark.parametrize("mode", [APPEND, DEDUPED])
+def test_rows_that_no_state_sealed_yet_wait_in_memory_not_in_a_staging_table(make_source, counted, monkeypatch, mode):
+    spilled = []
+    monkeypatch.setattr(loader.StreamWriter, "spill", lambda writer: spilled.append(writer.task.name))
+    source = make_source({"early": mode, "late": mode}, [stream(name, {"id": INTEGER}) for name in ("early", "late")])
+    source.script = []
+    for number in range(1, 101):
+        source.script += [record("early", {"id": number}), state("early", {"id": number})]
+        if number > 60:  # begins while rows of the other are on their way, and is sealed later than they are
+            source.script.append(record("late", {"id": number}))
+            source.script += [state("late", {"id": number})] if number % 4 == 0 else []
+    source.script += complete("early", "late")
+    source.sync()
+    assert counted["copies"] > 4 and spilled == []
+    assert source.query("SELECT count(*) FROM sales_raw.early") == [(100,)] and source.query("SELECT count(*) FROM sales_raw.late") == [
+        (40,)
+    ]
+
+
 def cut(source):
     with source.warehouse.connect_platform(autocommit=True) as admin:
         admin.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'sales_job'")

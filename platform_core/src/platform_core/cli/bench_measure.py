@@ -23,6 +23,7 @@ from platform_core.warehouse import EmbeddedPostgres
 
 _LOOK_SECONDS = 0.2
 _SETTLE_SECONDS = 5.0
+_CHILDREN = Path("/proc/thread-self/children")  # where the kernel tells; psutil reads the state of every process of the machine
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str], folder: P
             process.wait()
             ended.append(time.monotonic())
 
-        waiter = threading.Thread(target=wait)
+        waiter = threading.Thread(target=wait, daemon=True)
         waiter.start()
         peak = 0
         while waiter.is_alive():
@@ -146,10 +147,10 @@ def _family(pid: int) -> Iterator[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
         yield process
-        if sys.platform != "linux":
+        if not _CHILDREN.exists():
             yield from process.children(recursive=True)
             return
-    with contextlib.suppress(OSError):  # psutil would read the state of every process of the machine
+    with contextlib.suppress(OSError):
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             for child in children.read_text().split():
                 yield from _family(int(child))
