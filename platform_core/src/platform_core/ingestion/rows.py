@@ -5,6 +5,7 @@ Columns and formats: ``types``; escapes: https://www.postgresql.org/docs/current
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -116,8 +117,12 @@ class RowEncoder:
 
 def instant(milliseconds: int) -> str:
     """Milliseconds since 1970, below the year 10000, in the form that Postgres reads with the least work."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(' ')[:-6]}.{rest:03}+00"
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00"
+
+
+@functools.lru_cache(64)  # what arrives together was emitted in the same seconds
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ")[:-6]
 
 
 def _instant(emitted_at: Any) -> str:

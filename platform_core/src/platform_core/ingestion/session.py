@@ -22,8 +22,8 @@ _SETTINGS = (
     "SET statement_timeout = 0",
     "SET idle_session_timeout = 0",
     "SET idle_in_transaction_session_timeout = '1h'",  # one stays open between copies, and while the raw copy is finished
-    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",  # Postgres 17 and newer
 )
+_SINCE_17 = "SET transaction_timeout = 0"
 
 
 @contextlib.contextmanager
@@ -34,8 +34,8 @@ def locked_session(warehouse: Warehouse, connection: Connection) -> Generator[ps
         ConcurrentSyncError: Another sync or replay of the connection holds the lock.
     """
     with contextlib.closing(warehouse.connect_domain(connection.domain, autocommit=True)) as session:
-        for statement in _SETTINGS:
-            session.execute(statement)  # type: ignore[call-overload]
+        settings = (*_SETTINGS, _SINCE_17) if session.info.server_version >= 170000 else _SETTINGS
+        session.execute("; ".join(settings))  # type: ignore[call-overload]
         digest = hashlib.blake2b(f"mesh ingestion {connection.id}".encode(), digest_size=8).digest()
         session.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")  # type: ignore[call-overload]
         try:
