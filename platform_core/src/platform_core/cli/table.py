@@ -11,18 +11,14 @@ from rich.table import Table
 from platform_core.cli.listing import listing
 from platform_core.cli.session import Session
 from platform_core.contracts import naming
-from platform_core.publishing import Publication, Switch, rejected, rollbacks, served
+from platform_core.publishing import Publication, Switch, rejected, rollbacks, served, served_checks
 
 
 def products(session: Session) -> list[dict[str, Any]]:
     """What every port of the mesh serves, in the documented JSON form."""
     with session.warehouse.connect_platform(autocommit=True) as connection:
         ports, refused, back = served(connection), rejected(connection), rollbacks(connection)
-        counted = connection.execute(
-            """SELECT r.contract_id, r.table_name, count(*) FILTER (WHERE r.passed), count(*) FILTER (WHERE NOT r.passed)
-               FROM mesh.check_results AS r JOIN mesh.ports AS s USING (contract_id, publication) GROUP BY 1, 2"""
-        ).fetchall()
-    checks = {(str(contract), str(table)): (int(passed), int(failed)) for contract, table, passed, failed in counted}
+        checks = served_checks(connection)
     return [
         {
             "id": product.id,

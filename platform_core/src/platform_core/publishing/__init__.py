@@ -13,6 +13,7 @@ from platform_core.publishing.history import (
     rejected,
     rollbacks,
     served,
+    served_checks,
     switches,
 )
 from platform_core.publishing.publish import Outcome, publish
@@ -39,6 +40,7 @@ __all__ = [
     "rollbacks",
     "rules_of",
     "served",
+    "served_checks",
     "switches",
     "unpin",
 ]

@@ -140,6 +140,15 @@ def audited(connection: Connection, contract_id: str) -> str | None:
     return found[0] if found else None
 
 
+def served_checks(connection: Connection) -> dict[tuple[str, str], tuple[int, int]]:
+    """How many rules held and did not hold for what each port serves, by contract id and table."""
+    counted = connection.execute(
+        """SELECT r.contract_id, r.table_name, count(*) FILTER (WHERE r.passed), count(*) FILTER (WHERE NOT r.passed)
+           FROM mesh.check_results AS r JOIN mesh.ports AS s USING (contract_id, publication) GROUP BY 1, 2"""
+    )
+    return {(str(contract), str(table)): (int(passed), int(failed)) for contract, table, passed, failed in counted}
+
+
 def failed_checks(connection: Connection, contract_id: str) -> list[FailedCheck]:
     """The rules that failed at the port's latest audit, blocking ones first."""
     with connection.cursor(row_factory=class_row(FailedCheck)) as cursor:
