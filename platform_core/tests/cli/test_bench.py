@@ -45,6 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "catalog.jsonl").write_text(json.dumps({"type": "CATALOG", "catalog": {"streams": streams}}) + "\n")
     (folder / "recording.json").write_text(json.dumps({"rows": ROWS, "bytes": len(messages)}))
     monkeypatch.setenv("MESH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(bench_ingest, "_QUICK", 2)
     return folder
 
 
@@ -58,6 +59,7 @@ def test_every_run_is_counted_and_said_in_the_documented_form(home: Path, capsys
     ]  # fmt: skip
     total = sum(ROWS.values())
     assert [result["rows"] for result in document["results"]] == [total, total, total, 5 * total]
+    assert [result["runs"] for result in document["results"]] == [2, 2, 2, 1]
     for result in document["results"]:
         assert (
             result["wall_s"] > 0 and result["cpu_client_s"] + result["cpu_server_s"] > 0 and result["peak_mb"] >= 0
