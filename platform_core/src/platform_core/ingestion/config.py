@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from platform_core.contracts.fast_validation import accepts
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.errors import ConfigurationError
 from platform_core.ingestion.json_type import is_of_type
@@ -144,11 +145,8 @@ def _first_problem(connection: Connection, spec: Mapping[str, Any], data: dict[s
     """What JSON Schema has against a configuration, None for nothing. A spec that is no schema leaves the judgement to the connector."""
     import jsonschema_rs
 
-    try:
-        if jsonschema_rs.Draft7Validator(dict(spec), validate_formats=False, offline=True).is_valid(data):
-            return None
-    except ValueError as error:
-        _log.debug("%s: its spec or configuration is beyond the fast validator: %s", connection.connector_label, type(error).__name__)
+    if accepts(lambda: jsonschema_rs.Draft7Validator(dict(spec), validate_formats=False, offline=True), data):
+        return None
     import jsonschema
     from referencing import Registry
 
