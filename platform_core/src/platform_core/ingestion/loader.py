@@ -41,7 +41,6 @@ from platform_core.ingestion.state import (
     forget_state,
     note_progress,
     states_after,
-    stored_states,
     write_generation,
     write_state,
 )
@@ -88,7 +87,6 @@ class Loader:
         """
         self.writers: dict[StreamKey, StreamWriter] = {}
         self.generations = claim_streams(session, domain, connection, tasks)
-        self._stored_states = stored_states(session, domain, connection)
         self._session, self._domain, self._connection, self._sync_id = session, domain, connection, sync_id
         self._touched: set[StreamKey] = set()
         self._background = Background()
@@ -148,9 +146,8 @@ class Loader:
         Rows that no state has sealed yet stay in memory where there is room: once a stream has gone to its staging table, it has to
         stay there, and every row is written twice.
         """
-        moves = [writer.copy_early() for writer in self.writers.values() if writer.copies_early and writer.buffered_bytes]
-        found = [move for move in moves if move is not None]
-        return [self._begin, *found] if found else []
+        moves = [move for writer in self.writers.values() if writer.copies_early and (move := writer.copy_early()) is not None]
+        return [self._begin, *moves] if moves else []
 
     def _begin(self) -> contextlib.AbstractContextManager[Any]:
         """The transaction that is open, or a new one; it ends with a commit, or with `give_up`."""
@@ -196,12 +193,16 @@ class Loader:
                     transaction.push(opened)
                     raise psycopg.Rollback
 
-    def states_at_success(self) -> list[Json]:
-        """The connection's states as `finish` will leave them, for the manifest that is written before it."""
+    def states_at_success(self, stored: Sequence[Json]) -> list[Json]:
+        """The connection's states as `finish` will leave them, for the manifest that is written before it.
+
+        Args:
+            stored: What `stored_states` gave when the sync began.
+        """
         writers = self.writers.values()
         states = [writer.latest_state for writer in writers if writer.latest_state is not None]
         return states_after(
-            self._stored_states,
+            stored,
             restarted=[writer.task.key for writer in writers if writer.task.replace],
             states=[*states, *([] if self._receiver.shared_state is None else [self._receiver.shared_state])],
         )

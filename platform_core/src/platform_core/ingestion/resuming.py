@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import psycopg
-
 from platform_core.ingestion.catalog import StreamTask
 from platform_core.ingestion.connection import Connection
 from platform_core.ingestion.errors import SharedStateError
 from platform_core.ingestion.protocol import Json, StreamKey
-from platform_core.ingestion.state import stored_states
 
 
-def read_state(session: psycopg.Connection[Any], connection: Connection, tasks: Sequence[StreamTask]) -> list[Json] | Json | None:
+def read_state(stored: Sequence[Json], connection: Connection, tasks: Sequence[StreamTask]) -> list[Json] | Json | None:
     """The state for a sync of these streams. Those that are read from the beginning are left out; None when nothing is resumed.
+
+    Args:
+        stored: What `stored_states` gives.
+        connection: The connection.
+        tasks: The streams.
 
     Raises:
         SharedStateError: Other streams of the connection depend on the state that this sync would exchange.
     """
-    stored = stored_states(session, connection.domain, connection.name)
     if not stored:
         return None
     resumed = {task.key for task in tasks if task.selection.incremental and not task.replace}

@@ -162,7 +162,8 @@ class _Sync:
             id_prefix=self._id_prefix,
             tasks=self._tasks,
         )
-        state = read_state(session, connection, self._tasks)
+        stored = stored_states(session, connection.domain, connection.name)
+        state = read_state(stored, connection, self._tasks)
         manifest = start_manifest(
             connection,
             command=self._command,
@@ -187,7 +188,7 @@ class _Sync:
         try:
             self._load(loader, raw, state)
             everything = {writer.task.name: Committed(writer.received) for writer in loader.writers.values()}
-            raw_object = raw.finish(ended("succeeded", everything, loader.states_at_success()))
+            raw_object = raw.finish(ended("succeeded", everything, loader.states_at_success(stored)))
             loader.finish(raw_object)
         except BaseException as error:
             try:

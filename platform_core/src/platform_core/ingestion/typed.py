@@ -183,9 +183,7 @@ class TypedBlock:
         """Bytes of some of the lines, without their ends."""
         if len(lines) == len(self._messages):
             return len(self._block) - len(lines) + 1
-        if isinstance(lines, range):
-            return sum(map(len, self.lines[lines.start : lines.stop]))
-        return sum([len(self.lines[line]) for line in lines])
+        return sum(map(len, map(self.lines.__getitem__, lines)))
 
     def without(self, lines: Collection[int]) -> bytes:
         """The block without some of its lines."""
