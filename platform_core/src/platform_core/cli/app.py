@@ -9,7 +9,7 @@ import psycopg
 import typer
 from rich.console import Console
 
-from platform_core import __version__
+import platform_core
 from platform_core.cli import (
     access_requests,
     adopt,
@@ -69,7 +69,7 @@ for module in (
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mesh {__version__}")
+        typer.echo(f"mesh {platform_core.__version__}")
         raise typer.Exit
 
 

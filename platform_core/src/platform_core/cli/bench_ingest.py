@@ -98,14 +98,14 @@ class _Bench:
 
     def _peers(self) -> None:
         dlt, airbyte = self._environment("dlt"), self._environment("pyairbyte")
-        names = {"dlt": f"dlt {_version(dlt, 'dlt')}", "airbyte": f"PyAirbyte {_version(airbyte, 'airbyte')}"}
+        dlt_name = f"dlt {_version(dlt, 'dlt')}"
 
         def arrow(how: str) -> _Contestant:
-            return _Contestant(f"dlt {how}", f"{names['dlt']}, Arrow to Parquet, {how}", lambda: self._dlt(dlt, "arrow", how), f"dlt_{how}")
+            return _Contestant(f"dlt {how}", f"{dlt_name}, Arrow to Parquet, {how}", lambda: self._dlt(dlt, "arrow", how), f"dlt_{how}")
 
         self._rounds((arrow("append"), arrow("merge")), self._repeat)
-        dictionaries = f"{names['dlt']}, dictionaries to CSV, merge (one run)"
-        cache = f"{names['airbyte']}, Postgres cache (one run)"
+        dictionaries = f"{dlt_name}, dictionaries to CSV, merge (one run)"
+        cache = f"PyAirbyte {_version(airbyte, 'airbyte')}, Postgres cache (one run)"
         slow = (
             _Contestant("dlt merge of dictionaries", dictionaries, lambda: self._dlt(dlt, "dicts", "merge"), "dlt_merge"),
             _Contestant("pyairbyte", cache, lambda: self._pyairbyte(airbyte), "pyairbyte"),

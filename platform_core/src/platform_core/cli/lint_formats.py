@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from platform_core import __version__
+import platform_core
 from platform_core.cli.workflow_commands import annotation
 from platform_core.contracts import Problem
 
@@ -64,7 +64,7 @@ def sarif(problems: Sequence[Problem], repo: Path) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "mesh lint",
-                        "semanticVersion": __version__,
+                        "semanticVersion": platform_core.__version__,
                         "rules": [_rule(rule) for rule in rules],
                     }
                 },
